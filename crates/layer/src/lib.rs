@@ -298,6 +298,7 @@ mod limits;
 mod log;
 mod metrics;
 mod operations;
+mod path;
 #[cfg(feature = "opa")]
 mod policy;
 mod request_denial;
@@ -318,6 +319,7 @@ pub use guarded::{
 pub use operations::Operations;
 #[cfg(feature = "prometheus")]
 pub use operations::{Exporter, ExporterError};
+pub use path::decoded_path;
 #[cfg(feature = "opa")]
 pub use policy::{
     BuildInput, ClaimsInput, PolicyDenial, PolicyDenialKind, PolicyFuture, PolicyGuard,

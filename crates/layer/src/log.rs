@@ -10,7 +10,7 @@ use crate::answer::Denial;
 pub(crate) const TARGET: &str = "caracal_revocation::denial";
 const CUT_TARGET: &str = "caracal_revocation::cut";
 
-pub(crate) fn denial(denial: &Denial, enforced: bool) {
+pub(crate) fn denial(denial: &Denial, enforced: bool, front: Option<&'static str>) {
     let rejection = &denial.rejection;
     tracing::info!(
         target: TARGET,
@@ -21,6 +21,7 @@ pub(crate) fn denial(denial: &Denial, enforced: bool) {
         request_id = denial.request_id.as_str(),
         status = denial.profile.answer(rejection.kind()).status.as_u16(),
         enforced,
+        front,
         "request denied",
     );
 }

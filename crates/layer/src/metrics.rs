@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use caracal_revocation_state::{CutPoint, CutReport, UnknownCause};
-use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
+use metrics::{
+    Counter, Histogram, Label, Unit, counter, describe_counter, describe_histogram, histogram,
+};
 
 #[cfg(feature = "opa")]
 use crate::PolicyDenialKind;
@@ -75,9 +77,26 @@ pub const LAG_BUCKETS: [f64; 18] = [
     5.0, 10.0, 30.0, 60.0,
 ];
 
+/// The proxy or listener that requests come through: a label of all counters of a layer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Front(Option<&'static str>);
+
+impl Front {
+    pub(crate) const fn new(front: &'static str) -> Self {
+        Self(Some(front))
+    }
+
+    fn labels(self, own: &[(&'static str, &'static str)]) -> Vec<Label> {
+        let front = self.0.map(|front| ("front", front));
+        let all = own.iter().copied().chain(front);
+        all.map(|(name, value)| Label::from_static_parts(name, value)).collect()
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Counters {
     profile: Profile,
+    front: Front,
     denials: Arc<[Counter]>,
     revoked: Counter,
     stale: Counter,
@@ -88,7 +107,7 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn register(profile: Profile) -> Self {
+    pub(crate) fn register(profile: Profile, front: Front) -> Self {
         let Names { denials, revoked, stale, observed, failed_open, .. } = Names::of(profile);
         describe_counter!(denials, "Requests that were denied, by reason.");
         describe_counter!(revoked, "Requests that were denied because their authority ended.");
@@ -108,15 +127,20 @@ impl Counters {
         );
         Self {
             profile,
-            denials: by_reason(denials),
-            revoked: counter!(revoked),
-            stale: counter!(stale),
-            observed: by_reason(observed),
+            front,
+            denials: by_reason(denials, front),
+            revoked: counter!(revoked, front.labels(&[])),
+            stale: counter!(stale, front.labels(&[])),
+            observed: by_reason(observed, front),
             failed_open: UnknownCause::LABELS
-                .map(|cause| counter!(failed_open, "cause" => cause))
+                .map(|cause| counter!(failed_open, front.labels(&[("cause", cause)])))
                 .into(),
             enforced: histogram!(LAG, "stage" => "enforced"),
         }
+    }
+
+    pub(crate) const fn front(&self) -> Option<&'static str> {
+        self.front.0
     }
 
     pub(crate) fn denied(&self, kind: RequestDenialKind) {
@@ -156,13 +180,16 @@ impl Counters {
 /// The counters of cut requests, by part and reason. Only one reason of each part is registered in
 /// advance: cuts are rare, and more reasons may be added.
 #[derive(Clone, Debug)]
-pub(crate) struct CutCounters(&'static str);
+pub(crate) struct CutCounters {
+    name: &'static str,
+    front: Front,
+}
 
 impl CutCounters {
-    pub(crate) fn register(profile: Profile) -> Self {
+    pub(crate) fn register(profile: Profile, front: Front) -> Self {
         let name = Names::of(profile).cuts;
         describe_counter!(name, "Running requests that were cut, by part and reason.");
-        let counters = Self(name);
+        let counters = Self { name, front };
         for part in CutPoint::ALL {
             counters.counter(part, "revoked").increment(0);
         }
@@ -174,12 +201,14 @@ impl CutCounters {
     }
 
     fn counter(&self, part: CutPoint, reason: &'static str) -> Counter {
-        counter!(self.0, "part" => part.label(), "reason" => reason)
+        let own = [("part", part.label()), ("reason", reason)];
+        counter!(self.name, self.front.labels(&own))
     }
 }
 
-fn by_reason(name: &'static str) -> Arc<[Counter]> {
-    RequestDenialKind::ALL.iter().map(|kind| counter!(name, "reason" => kind.label())).collect()
+fn by_reason(name: &'static str, front: Front) -> Arc<[Counter]> {
+    let labels = |kind: &RequestDenialKind| front.labels(&[("reason", kind.label())]);
+    RequestDenialKind::ALL.iter().map(|kind| counter!(name, labels(kind))).collect()
 }
 
 /// The counters of a policy layer.

@@ -86,6 +86,7 @@ impl RequestDenial {
             UnmetRequirement::Delegation => RequestDenialKind::DelegationRequired,
             UnmetRequirement::Chain => RequestDenialKind::ChainMismatch,
             UnmetRequirement::Hops => RequestDenialKind::HopCountExceeded,
+            UnmetRequirement::Use => RequestDenialKind::InvalidMandate,
             _ => RequestDenialKind::InsufficientScope,
         };
         Self { unmet: Some(unmet), ..Self::from(kind) }

@@ -56,6 +56,14 @@ pub enum RequestDenialKind {
     MalformedForm,
     /// A field of a token request is repeated.
     RepeatedField,
+    /// The path has more than one reading, so that a route could be missed.
+    AmbiguousPath,
+    /// No configured route has this path and method.
+    NoRoute,
+    /// The mandate may be used once, and was used before.
+    Replayed,
+    /// The record of used mandates cannot be asked: an outage, not an invalid token.
+    UseUnknown,
     /// The response has no length and the client speaks HTTP/1.0: a cut one would look complete.
     UnsupportedVersion,
     /// An anchor of the token was revoked.
@@ -81,7 +89,7 @@ pub enum RequestDenialKind {
 
 impl RequestDenialKind {
     /// All kinds, each at its [`RequestDenialKind::index`].
-    pub(crate) const ALL: [Self; 34] = [
+    pub(crate) const ALL: [Self; 38] = [
         Self::MissingToken,
         Self::AmbiguousToken,
         Self::OversizedToken,
@@ -106,6 +114,10 @@ impl RequestDenialKind {
         Self::BrokenBody,
         Self::MalformedForm,
         Self::RepeatedField,
+        Self::AmbiguousPath,
+        Self::NoRoute,
+        Self::Replayed,
+        Self::UseUnknown,
         Self::UnsupportedVersion,
         Self::Revoked,
         Self::Suspended,
@@ -150,6 +162,10 @@ impl RequestDenialKind {
             Self::BrokenBody => "broken_body",
             Self::MalformedForm => "malformed_form",
             Self::RepeatedField => "repeated_field",
+            Self::AmbiguousPath => "ambiguous_path",
+            Self::NoRoute => "no_route",
+            Self::Replayed => "replayed",
+            Self::UseUnknown => "use_unknown",
             Self::UnsupportedVersion => "unsupported_version",
             Self::Revoked => "revoked",
             Self::Suspended => "suspended",

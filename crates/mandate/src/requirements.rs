@@ -1,7 +1,7 @@
 //! The requirements of a route on a mandate.
 
 use crate::limits::MAX_HOPS;
-use crate::mandate::{Mandate, SubjectType};
+use crate::mandate::{Mandate, SubjectType, Use};
 
 /// The requirements that a mandate must meet for a request to be admitted.
 ///
@@ -16,6 +16,8 @@ pub struct Requirements {
     scopes: Vec<Box<str>>,
     targets: Vec<Box<str>>,
     applications: Vec<Box<str>>,
+    /// Every use that the verifier accepts, if empty.
+    uses: Vec<Use>,
     subject_type: Option<SubjectType>,
     session: bool,
     delegation: bool,
@@ -44,6 +46,9 @@ pub enum UnmetRequirement {
     /// The delegation chain lacks a required application.
     #[error("the delegation chain lacks a required application")]
     Chain,
+    /// The mandate has another `use`.
+    #[error("the mandate has another use than the required one")]
+    Use,
     /// The mandate has more hops than allowed.
     #[error("the mandate has too many hops")]
     Hops,
@@ -56,6 +61,7 @@ impl Requirements {
             scopes: Vec::new(),
             targets: Vec::new(),
             applications: Vec::new(),
+            uses: Vec::new(),
             subject_type: None,
             session: false,
             delegation: false,
@@ -99,6 +105,13 @@ impl Requirements {
         self
     }
 
+    /// Requires one of these values of `use`. The verifier must accept them too: see
+    /// [`VerifierBuilder::with_uses`](crate::VerifierBuilder::with_uses).
+    pub fn uses(mut self, uses: &[Use]) -> Self {
+        self.uses = uses.to_vec();
+        self
+    }
+
     /// Sets the maximum number of hops: 10 by default.
     pub fn max_hops(mut self, hops: u32) -> Self {
         self.max_hops = hops;
@@ -132,6 +145,10 @@ impl Requirements {
             (
                 self.applications.iter().all(|it| mandate.chain().any(|has| has == &**it)),
                 UnmetRequirement::Chain,
+            ),
+            (
+                self.uses.is_empty() || self.uses.contains(&mandate.token_use()),
+                UnmetRequirement::Use,
             ),
             (mandate.hops() <= self.max_hops, UnmetRequirement::Hops),
         ];

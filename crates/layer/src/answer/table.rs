@@ -7,6 +7,8 @@ use crate::PolicyDenialKind;
 use crate::RequestDenialKind;
 use crate::limits::{RETRY_OUTAGE, RETRY_REFRESH};
 
+const AMBIGUOUS_PATH: &str = "the path is ambiguous";
+
 /// The kind of layer that answers. It selects a column of the table (contract, "Answers").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Profile {
@@ -98,6 +100,10 @@ const fn gateway(kind: RequestDenialKind) -> Answer {
         Kind::BrokenBody => invalid_request(StatusCode::BAD_REQUEST, "the body ended early"),
         Kind::MalformedForm => invalid_request(StatusCode::BAD_REQUEST, "malformed form"),
         Kind::RepeatedField => invalid_request(StatusCode::BAD_REQUEST, "a field is repeated"),
+        Kind::AmbiguousPath => invalid_request(StatusCode::BAD_REQUEST, AMBIGUOUS_PATH),
+        Kind::NoRoute => forbidden("access_denied", "no route has this path and method"),
+        Kind::Replayed => invalid_token("token was already used"),
+        Kind::UseUnknown => unavailable("record of used tokens unavailable"),
         Kind::UnsupportedVersion => Answer {
             status: StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             error: "http_version_not_supported",
@@ -146,7 +152,9 @@ const fn resource(kind: RequestDenialKind) -> Answer {
         Kind::DelegationRequired => (base.error, "request a mandate through a delegation"),
         Kind::ChainMismatch => (base.error, "request a mandate through the required application"),
         Kind::HopCountExceeded => (base.error, "request a mandate through fewer delegations"),
-        Kind::KeysUnavailable | Kind::Unknown => {
+        Kind::AmbiguousPath => (base.error, "send the path in its shortest form"),
+        Kind::NoRoute => (base.error, "ask the operator for a route with this path and method"),
+        Kind::KeysUnavailable | Kind::UseUnknown | Kind::Unknown => {
             (base.error, "try again shortly; the session is not known to be revoked")
         }
         _ => (base.error, "request a new mandate for this service"),
@@ -178,7 +186,7 @@ pub(crate) const fn policy(kind: PolicyDenialKind) -> Answer {
         Kind::NotAdmitted | Kind::NoClaims | Kind::OtherState | Kind::NoZone | Kind::OtherZone => {
             forbidden("access_denied", "authority not established")
         }
-        Kind::AmbiguousPath => invalid_request(StatusCode::BAD_REQUEST, "the path is ambiguous"),
+        Kind::AmbiguousPath => invalid_request(StatusCode::BAD_REQUEST, AMBIGUOUS_PATH),
         Kind::Denied | Kind::NoPolicy => forbidden("access_denied", "denied by policy"),
         Kind::InvalidInput | Kind::PolicyUnusable | Kind::EvaluationFailed => {
             unavailable("policy state unavailable")

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use caracal_revocation_mandate::Verifier;
+use bytes::Bytes;
+use caracal_revocation_mandate::{Requirements, Verifier};
 use caracal_revocation_state::{BoundError, Revocations};
+use http::{Request, Response};
 use tower_layer::Layer;
 
 use crate::answer::Profile;
 use crate::challenge::metadata_url;
 use crate::guarded::Guard;
-use crate::{CutOptions, Guarded, ResourceMetadataError};
+use crate::{CutOptions, Guarded, RequestDenialKind, ResourceMetadataError};
 
 /// Guards a service: only requests whose authority is not revoked reach it.
 ///
@@ -67,6 +69,12 @@ impl GatewayLayer {
         self.changed(|guard| guard.authorizer.verifier = Some(verifier))
     }
 
+    /// Requires this of each mandate that the layer's verifier accepts; by default nothing. Has no
+    /// effect without a verifier of this layer.
+    pub fn require(self, requirements: Requirements) -> Self {
+        self.changed(|guard| guard.authorizer.requirements = requirements)
+    }
+
     /// Reads the claims of a bearer token without verifying it, if the extensions hold no claims.
     ///
     /// A client can then write a token with claims that were never revoked. This is secure only if
@@ -117,6 +125,13 @@ impl GatewayLayer {
         self.changed(|guard| guard.authorizer.checks.fail_open_unknown = true)
     }
 
+    /// Adds the label `front` with this value to the counters and log events of this layer: the
+    /// name of the proxy or listener that the request came through. Install a metrics recorder
+    /// first.
+    pub fn with_front(self, front: &'static str) -> Self {
+        self.changed(|guard| guard.set_front(front))
+    }
+
     /// Sets the options for cutting running requests.
     pub fn with_cutting(self, cutting: CutOptions) -> Self {
         self.changed(|guard| guard.cutting = cutting)
@@ -162,6 +177,13 @@ impl GatewayLayer {
     /// gets no `Admission` from this layer, and keeps the identity that it came with.
     pub fn insecure_observe_only(self) -> Self {
         self.changed(|guard| guard.observe_only = true)
+    }
+
+    /// Returns the response of a gateway to a request that is denied for this reason. Counts and
+    /// logs it as the layer's own denials. For a service that denies requests before this layer,
+    /// such as those without a route.
+    pub fn deny<B>(&self, kind: RequestDenialKind, request: &Request<B>) -> Response<Bytes> {
+        self.guard.deny(&kind.into(), request).respond()
     }
 
     fn changed(self, change: impl FnOnce(&mut Guard)) -> Self {

@@ -14,7 +14,7 @@ use super::decision::{GuardDecision, Observed};
 use super::request_context::RequestContext;
 use crate::answer::{ClientCapabilities, Denial, Profile, RequestId, came_through_proxy};
 use crate::log::Mistakes;
-use crate::metrics::{Counters, CutCounters};
+use crate::metrics::{Counters, CutCounters, Front};
 use crate::{RequestDenial, challenge, log};
 
 #[derive(Clone, Debug)]
@@ -45,8 +45,9 @@ impl Guard {
             requirements: Requirements::new().max_hops(u32::MAX),
             watch: OnceLock::new(),
         };
-        let counters = Counters::register(profile);
-        let (cutting, cuts) = (CutOptions::new(), CutCounters::register(profile));
+        let (front, cutting) = (Front::default(), CutOptions::new());
+        let counters = Counters::register(profile, front);
+        let cuts = CutCounters::register(profile, front);
         Self {
             authorizer,
             observe_only: false,
@@ -59,6 +60,13 @@ impl Guard {
             cuts,
             mistakes: Arc::default(),
         }
+    }
+
+    /// Counts under this label from here on.
+    pub(crate) fn set_front(&mut self, front: &'static str) {
+        let front = Front::new(front);
+        self.counters = Counters::register(self.profile, front);
+        self.cuts = CutCounters::register(self.profile, front);
     }
 
     /// Creates the cut policy, once for all services of the layer. axum may create a service for
@@ -190,7 +198,7 @@ impl Guard {
     }
 
     /// Counts and logs a denial.
-    fn deny<B>(&self, rejection: &RequestDenial, request: &Request<B>) -> Box<Denial> {
+    pub(crate) fn deny<B>(&self, rejection: &RequestDenial, request: &Request<B>) -> Box<Denial> {
         let request_id = RequestId::of(request.headers());
         let kind = rejection.kind();
         if self.observe_only {
@@ -204,7 +212,7 @@ impl Guard {
         let (rejection, profile) = (rejection.clone(), self.profile);
         let challenge = self.challenge.clone();
         let denial = Box::new(Denial { rejection, request_id, profile, grpc, challenge });
-        log::denial(&denial, !self.observe_only);
+        log::denial(&denial, !self.observe_only, self.counters.front());
         denial
     }
 }

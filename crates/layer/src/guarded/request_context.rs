@@ -32,10 +32,11 @@ impl RequestContext {
     pub(super) fn deny_version(&self) -> Box<Denial> {
         let kind = RequestDenialKind::UnsupportedVersion;
         let denial = self.denial(kind.into());
-        if let Some(counters) = &self.needs_length {
+        let front = self.needs_length.as_ref().and_then(|counters| {
             counters.denied(kind);
-        }
-        log::denial(&denial, true);
+            counters.front()
+        });
+        log::denial(&denial, true, front);
         denial
     }
 

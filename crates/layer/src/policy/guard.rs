@@ -3,19 +3,19 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use axum::extract::{MatchedPath, OriginalUri};
 use bytes::Bytes;
 use caracal_revocation_opa::{
     BoxFuture, Deciding, DecisionError, PolicyDecision, PolicyEffect, PolicyInput, ZonePolicies,
 };
 use caracal_revocation_state::{Admission, Authority, Claims};
-use http::{Request, Response};
+use http::{Extensions, Request, Response, Uri};
 
 use super::build::{BuildInput, RequestFacts};
-use super::path;
 use crate::answer::{self, ClientCapabilities, Content, RequestId, respond};
 use crate::log::TARGET;
 use crate::metrics::PolicyCounters;
-use crate::{PolicyDenial, PolicyDenialKind};
+use crate::{PolicyDenial, PolicyDenialKind, decoded_path};
 
 #[derive(Clone)]
 pub(super) struct Guard {
@@ -82,14 +82,14 @@ impl Guard {
         if self.zone.as_deref().is_some_and(|own| own != zone) {
             return Err(PolicyDenialKind::OtherZone);
         }
-        let raw_uri = path::original_uri(request.uri(), extensions);
-        let path = path::decoded(raw_uri.path()).ok_or(PolicyDenialKind::AmbiguousPath)?;
+        let raw_uri = original_uri(request.uri(), extensions);
+        let path = decoded_path(raw_uri.path()).ok_or(PolicyDenialKind::AmbiguousPath)?;
         let facts = RequestFacts {
             claims,
             zone,
             method: request.method(),
             path: &path,
-            route: path::matched_route(extensions),
+            route: matched_route(extensions),
             raw_uri,
             headers: request.headers(),
             extensions,
@@ -192,4 +192,14 @@ impl std::fmt::Debug for Guard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Guard").field("policies", &self.policies).finish_non_exhaustive()
     }
+}
+
+/// Returns the URI that the client sent. axum's `nest` removes the prefix from the request's own.
+fn original_uri<'r>(uri: &'r Uri, extensions: &'r Extensions) -> &'r Uri {
+    extensions.get().map_or(uri, |OriginalUri(original)| original)
+}
+
+/// Returns the route that axum matched, such as `/files/{name}`, with the prefixes of every `nest`.
+fn matched_route(extensions: &Extensions) -> Option<&str> {
+    extensions.get().map(MatchedPath::as_str)
 }

@@ -5,7 +5,6 @@ mod denial;
 mod future;
 mod guard;
 mod layer;
-mod path;
 mod service;
 
 pub use build::{BuildInput, ClaimsInput, RequestFacts};

@@ -134,6 +134,13 @@ impl ResourceLayer {
         self.requiring(|requirements| requirements.max_hops(hops))
     }
 
+    /// Lets requests through that have no `Authorization` header. The requirements of this layer
+    /// then apply only to requests with a mandate. In axum's handlers, `Option<Mandate>` is `None`
+    /// only for anonymous requests.
+    pub fn allow_anonymous(self) -> Self {
+        self.changed(|guard| guard.authorizer.allow_anonymous = true)
+    }
+
     /// Treats older tokens as stale only after a delegation ended, not after one was created.
     pub fn only_ended_delegations(self) -> Self {
         self.changed(|guard| guard.authorizer.checks.ended_delegations_only = true)
@@ -172,6 +179,13 @@ impl ResourceLayer {
     /// to the service.
     pub fn fail_open_unknown(self) -> Self {
         self.changed(|guard| guard.authorizer.checks.fail_open_unknown = true)
+    }
+
+    /// Adds the label `front` with this value to the counters and log events of this layer: the
+    /// name of the proxy or listener that the request came through. Install a metrics recorder
+    /// first.
+    pub fn with_front(self, front: &'static str) -> Self {
+        self.changed(|guard| guard.set_front(front))
     }
 
     /// Sets the options for cutting running requests.

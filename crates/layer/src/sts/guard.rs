@@ -11,7 +11,7 @@ use super::form::Authority;
 use crate::answer::{Denial, Profile, RequestId};
 use crate::guarded::admit_unverified;
 use crate::limits::{FORM_DEADLINE, MAX_FORM};
-use crate::metrics::Counters;
+use crate::metrics::{Counters, Front};
 use crate::unverified::Payload;
 use crate::{RequestDenial, RequestDenialKind, log};
 
@@ -33,7 +33,7 @@ impl Guard {
         // The STS decides from Caracal's records, and checks the token's lifetime itself.
         checks.horizon = false;
         checks.lifetime = false;
-        let counters = Counters::register(Profile::Sts);
+        let counters = Counters::register(Profile::Sts, Front::default());
         Self { path: TOKEN_ENDPOINT.into(), deadline: FORM_DEADLINE, revocations, checks, counters }
     }
 
@@ -110,7 +110,7 @@ impl Guard {
         let request_id = RequestId::of(headers);
         let profile = Profile::Sts;
         let denial = Denial { rejection, request_id, profile, grpc: false, challenge: None };
-        log::denial(&denial, true);
+        log::denial(&denial, true, None);
         denial
     }
 }

@@ -62,7 +62,10 @@ fn counts_each_denial_by_its_reason() {
 fn counts_revoked_suspended_and_stale_authority_as_revoked() {
     use RequestDenialKind::{DelegationStale, Revoked, Suspended, Unknown};
     let counts = counted(|| {
-        let counters = crate::metrics::Counters::register(crate::answer::Profile::Gateway);
+        let counters = crate::metrics::Counters::register(
+            crate::answer::Profile::Gateway,
+            crate::metrics::Front::default(),
+        );
         RequestDenialKind::ALL.into_iter().for_each(|kind| counters.denied(kind));
     });
     assert_eq!(counts["caracal_gateway_denials_revoked_total"], 3);

@@ -1,21 +1,20 @@
-//! The path of a request as policies see it: decoded once, with only one reading.
+//! The path of a request, decoded once and with only one reading.
 
-use axum::extract::{MatchedPath, OriginalUri};
-use http::{Extensions, Uri};
-
-/// Returns the URI that the client sent. axum's `nest` removes the prefix from the request's own.
-pub(super) fn original_uri<'r>(uri: &'r Uri, extensions: &'r Extensions) -> &'r Uri {
-    extensions.get().map_or(uri, |OriginalUri(original)| original)
-}
-
-/// Returns the route that axum matched, such as `/files/{name}`, with the prefixes of every `nest`.
-pub(super) fn matched_route(extensions: &Extensions) -> Option<&str> {
-    extensions.get().map(MatchedPath::as_str)
-}
-
-/// Decodes the escapes of a path. Returns `None` if two programs could read it differently: if one
-/// could split or decode a decoded segment again, or leave a segment out.
-pub(super) fn decoded(raw: &str) -> Option<String> {
+/// Decodes the escapes of a request's path.
+///
+/// Returns `None` if two programs could read the path differently: if one could split or decode a
+/// decoded segment again, or leave a segment out. Deny such a request (400, `ambiguous_path`)
+/// before you compare its path with a route.
+///
+/// ```
+/// use caracal_revocation_layer::decoded_path;
+///
+/// assert_eq!(decoded_path("/files/%73ecret").as_deref(), Some("/files/secret"));
+/// assert_eq!(decoded_path("/files/..%2Fsecret"), None);
+/// assert_eq!(decoded_path("//files"), None);
+/// ```
+#[must_use]
+pub fn decoded_path(raw: &str) -> Option<String> {
     // `OPTIONS *` and `CONNECT` name no resource.
     if matches!(raw, "*" | "") {
         return Some(raw.to_owned());
@@ -71,7 +70,7 @@ fn is_ambiguous(segment: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::decoded;
+    use super::decoded_path;
 
     #[test]
     fn decodes_each_escape_once() {
@@ -92,7 +91,7 @@ mod tests {
             ("*", "*"),
             ("", ""),
         ] {
-            assert_eq!(decoded(raw).as_deref(), Some(path), "{raw}");
+            assert_eq!(decoded_path(raw).as_deref(), Some(path), "{raw}");
         }
     }
 
@@ -130,7 +129,7 @@ mod tests {
             "/files/%C0%AFsecret",
             "/files/%ff",
         ] {
-            assert_eq!(decoded(raw), None, "{raw}");
+            assert_eq!(decoded_path(raw), None, "{raw}");
         }
     }
 }

@@ -1,0 +1,344 @@
+//! Resolves each setting from its three sources, and checks it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use caracal_revocation::Settings;
+use caracal_revocation::gateway::CutOptions;
+use caracal_revocation::mandate::{SubjectType, Use};
+use caracal_revocation::resource::Requirements;
+use caracal_revocation::state::Options;
+use http::Uri;
+
+use super::error::ConfigError;
+use super::file::{self, File};
+use crate::cli::Flags;
+use crate::routes::{Profile, RoutePattern, RouteRules};
+
+/// A configuration that can be used.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) follower: Settings,
+    pub(crate) listeners: Listeners,
+    /// The service behind the reverse proxy.
+    pub(crate) upstream: Option<Uri>,
+    pub(crate) tokens: Tokens,
+    pub(crate) profile: Profile,
+    pub(crate) single_use: bool,
+    pub(crate) routes: Vec<RouteRules>,
+    pub(crate) default_route: RouteRules,
+    pub(crate) operations_bearer: Option<PathBuf>,
+    pub(crate) limits: Limits,
+}
+
+/// The addresses to listen on. At least one of them takes requests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Listeners {
+    pub(crate) proxy: Option<SocketAddr>,
+    pub(crate) check: Option<SocketAddr>,
+    pub(crate) ext_authz: Option<SocketAddr>,
+    pub(crate) spoe: Option<SocketAddr>,
+    pub(crate) operations: Option<SocketAddr>,
+}
+
+/// The source of a request's identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Tokens {
+    Verified(VerifierConfig),
+    InsecureUnverified,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct VerifierConfig {
+    pub(crate) issuer: String,
+    pub(crate) zone: String,
+    /// At least one.
+    pub(crate) audience: Vec<String>,
+    pub(crate) jwks_url: Option<String>,
+    pub(crate) uses: Vec<Use>,
+    pub(crate) insecure_http_keys: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// The largest number of open connections of each listener.
+    pub(crate) connections: usize,
+    /// The time in which a client must send the headers of a request.
+    pub(crate) header_timeout: Duration,
+    /// The time that running requests have to end after a signal to stop.
+    pub(crate) drain: Duration,
+}
+
+impl Config {
+    /// Resolves the settings.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the setting that is missing or cannot be used.
+    pub(crate) fn resolve(
+        flags: &Flags,
+        environment: impl Fn(&str) -> Option<String>,
+        file: &File,
+    ) -> Result<Self, ConfigError> {
+        let environment = |name: &str| environment(name).filter(|value| !value.trim().is_empty());
+        let text = |flag: &Option<String>, name: &str, filed: &Option<String>| {
+            flag.clone().or_else(|| environment(name)).or_else(|| filed.clone())
+        };
+        let is_set = |flag: bool, name: &'static str, filed: Option<bool>| {
+            let from_environment = environment(name).map(|value| parse_bool(name, &value));
+            if flag {
+                Ok(true)
+            } else {
+                Ok(from_environment.transpose()?.or(filed).unwrap_or(false))
+            }
+        };
+
+        let follower = Settings::from_lookup(|name| {
+            environment(name).or_else(|| file.settings.0.get(name).cloned())
+        });
+        let follower = follower.map_err(|error| ConfigError::new(error.setting(), &error))?;
+
+        let address = |flag: &Option<String>, name: &'static str, filed: &Option<String>| {
+            text(flag, name, filed).map(|value| parse_address(name, &value)).transpose()
+        };
+        let listen = &file.listen;
+        let listeners = Listeners {
+            proxy: address(&flags.listen, "CARACAL_GUARD_LISTEN", &listen.proxy)?,
+            check: address(&flags.check, "CARACAL_GUARD_CHECK", &listen.check)?,
+            ext_authz: address(&flags.ext_authz, "CARACAL_GUARD_EXT_AUTHZ", &listen.ext_authz)?,
+            spoe: address(&flags.spoe, "CARACAL_GUARD_SPOE", &listen.spoe)?,
+            operations: address(&flags.operations, "CARACAL_GUARD_OPERATIONS", &listen.operations)?,
+        };
+        listeners.check()?;
+
+        let upstream = text(&flags.upstream, "CARACAL_GUARD_UPSTREAM", &file.proxy.upstream);
+        let upstream = upstream.map(|url| parse_upstream(&url)).transpose()?;
+        match (listeners.proxy, &upstream) {
+            (Some(_), None) => {
+                return Err(ConfigError::new(
+                    "CARACAL_GUARD_UPSTREAM",
+                    "missing: a reverse proxy (--listen) needs the URL of a service (--upstream)",
+                ));
+            }
+            (None, Some(_)) => {
+                return Err(ConfigError::new(
+                    "CARACAL_GUARD_LISTEN",
+                    "missing: --upstream needs an address for the reverse proxy (--listen)",
+                ));
+            }
+            _ => {}
+        }
+
+        let filed = &file.tokens;
+        let unverified = is_set(
+            flags.insecure_unverified_claims,
+            "CARACAL_GUARD_INSECURE_UNVERIFIED_CLAIMS",
+            filed.insecure_unverified_claims,
+        )?;
+        let profile = filed.profile;
+        let single_use = is_set(flags.single_use, "CARACAL_GUARD_SINGLE_USE", filed.single_use)?;
+        if single_use && (unverified || profile != Profile::Gateway) {
+            return Err(ConfigError::new(
+                "CARACAL_GUARD_SINGLE_USE",
+                "needs tokens.profile = \"gateway\" and verified tokens",
+            ));
+        }
+        let tokens = if unverified {
+            Tokens::InsecureUnverified
+        } else {
+            let required = |flag: &Option<String>, name: &'static str, filed: &Option<String>| {
+                text(flag, name, filed).ok_or_else(|| ConfigError::new(name, MISSING_VERIFIER))
+            };
+            let audience = match flags.audience.as_slice() {
+                [] => environment("CARACAL_AUDIENCE")
+                    .map_or_else(|| filed.audience.clone(), |value| split_list(&value)),
+                flags => flags.to_vec(),
+            };
+            if audience.is_empty() {
+                return Err(ConfigError::new("CARACAL_AUDIENCE", MISSING_VERIFIER));
+            }
+            let default_uses = match profile {
+                Profile::Resource => vec!["resource".to_owned()],
+                Profile::Gateway => vec!["gateway".to_owned()],
+            };
+            Tokens::Verified(VerifierConfig {
+                issuer: required(&flags.issuer, "CARACAL_ISSUER", &filed.issuer)?,
+                zone: required(&flags.zone, "CARACAL_ZONE", &filed.zone)?,
+                audience,
+                jwks_url: text(&flags.jwks_url, "CARACAL_JWKS_URL", &filed.jwks_url),
+                uses: parse_uses("tokens.uses", filed.uses.as_ref().unwrap_or(&default_uses))?,
+                insecure_http_keys: is_set(
+                    flags.insecure_http_keys,
+                    "CARACAL_GUARD_INSECURE_HTTP_KEYS",
+                    filed.insecure_http_keys,
+                )?,
+            })
+        };
+
+        let verified = tokens != Tokens::InsecureUnverified;
+        let rules = |(index, route)| resolve_route(index, route, verified);
+        let routes = file.routes.iter().enumerate().map(rules).collect::<Result<_, _>>()?;
+        let default = file::Route { path: "/*".to_owned(), ..file::Route::default() };
+        let default_route = resolve_route(0, &default, verified)?;
+        let file::Limits { connections, header_timeout_ms, drain_ms } = file.limits;
+        let milliseconds =
+            |value: Option<u64>, default| Duration::from_millis(value.unwrap_or(default));
+        let limits = Limits {
+            connections: connections.unwrap_or(20_000),
+            header_timeout: milliseconds(header_timeout_ms, 10_000),
+            drain: milliseconds(drain_ms, 10_000),
+        };
+        if limits.connections == 0 || limits.header_timeout.is_zero() {
+            return Err(ConfigError::new(
+                "limits",
+                "connections and header_timeout_ms must be above 0",
+            ));
+        }
+        Ok(Self {
+            follower,
+            listeners,
+            upstream,
+            tokens,
+            profile,
+            single_use,
+            routes,
+            default_route,
+            operations_bearer: file.operations.bearer_file.clone(),
+            limits,
+        })
+    }
+}
+
+const MISSING_VERIFIER: &str = "missing: tokens are verified for one issuer, audience and zone \
+     (CARACAL_ISSUER, CARACAL_AUDIENCE, CARACAL_ZONE); where the proxy itself verifies tokens, \
+     pass --insecure-unverified-claims";
+
+impl Listeners {
+    fn check(&self) -> Result<(), ConfigError> {
+        let all = [self.proxy, self.check, self.ext_authz, self.spoe];
+        if all.iter().all(Option::is_none) {
+            return Err(ConfigError::new(
+                "CARACAL_GUARD_LISTEN",
+                "no listener: pass --listen with --upstream, --check, --ext-authz or --spoe \
+                 (`caracal-guard try` needs no configuration)",
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn resolve_route(
+    index: usize,
+    route: &file::Route,
+    verified: bool,
+) -> Result<RouteRules, ConfigError> {
+    let name = |key: &str| format!("routes[{index}] ({}): {key}", route.path);
+    let pattern = RoutePattern::parse(&route.path, &route.methods)
+        .map_err(|error| ConfigError::new(name("path and methods"), error))?;
+    let mut requirements = Requirements::new();
+    for scope in &route.scopes {
+        requirements = requirements.scope(scope);
+    }
+    for target in &route.targets {
+        requirements = requirements.target(target);
+    }
+    for application in &route.chain_contains {
+        requirements = requirements.chain_contains(application);
+    }
+    if !route.uses.is_empty() {
+        requirements = requirements.uses(&parse_uses(&name("uses"), &route.uses)?);
+    }
+    if let Some(subject) = &route.subject_type {
+        let subject = match subject.as_str() {
+            "user" => SubjectType::User,
+            "application" => SubjectType::Application,
+            _ => {
+                return Err(ConfigError::new(name("subject_type"), "expected user or application"));
+            }
+        };
+        requirements = requirements.subject_type(subject);
+    }
+    if route.session {
+        requirements = requirements.session();
+    }
+    if route.delegation {
+        requirements = requirements.delegation();
+    }
+    if let Some(hops) = route.max_hops {
+        requirements = requirements.max_hops(hops);
+    }
+    if !verified && requirements != Requirements::new() {
+        return Err(ConfigError::new(
+            name("requirements"),
+            "claims that are not verified cannot meet them: remove --insecure-unverified-claims",
+        ));
+    }
+    let deny_after = route.deny_after_ms.map(Duration::from_millis);
+    if let Some(bound) = deny_after {
+        if bound < Options::SHORTEST_BOUND {
+            let shortest = Options::SHORTEST_BOUND.as_millis();
+            let problem = format!("below {shortest}, the shortest bound that a view can keep");
+            return Err(ConfigError::new(name("deny_after_ms"), problem));
+        }
+    }
+    let mut cutting = CutOptions::new();
+    if route.cut_when_unknown {
+        cutting = cutting.when_unknown();
+    }
+    if route.insecure_never_cut {
+        cutting = cutting.insecure_disabled();
+    }
+    Ok(RouteRules { pattern, requirements, anonymous: route.anonymous, deny_after, cutting })
+}
+
+fn parse_uses(setting: &str, names: &[String]) -> Result<Vec<Use>, ConfigError> {
+    let parse = |name: &String| match name.as_str() {
+        "session" => Ok(Use::Session),
+        "gateway" => Ok(Use::Gateway),
+        "resource" => Ok(Use::Resource),
+        _ => Err(ConfigError::new(setting, "expected session, gateway or resource")),
+    };
+    if names.is_empty() {
+        return Err(ConfigError::new(setting, "empty: no mandate would be valid"));
+    }
+    names.iter().map(parse).collect()
+}
+
+fn parse_address(setting: &str, value: &str) -> Result<SocketAddr, ConfigError> {
+    let problem = "expected an IP address and a port, such as 127.0.0.1:7000 or [::1]:7000";
+    value.trim().parse().map_err(|_| ConfigError::new(setting, problem))
+}
+
+fn parse_upstream(value: &str) -> Result<Uri, ConfigError> {
+    let setting = "CARACAL_GUARD_UPSTREAM";
+    let uri: Uri = value
+        .trim()
+        .parse()
+        .map_err(|_| ConfigError::new(setting, "expected a URL such as http://127.0.0.1:3000"))?;
+    let problem = match (uri.scheme_str(), uri.authority()) {
+        (Some("http" | "https"), Some(authority)) if authority.as_str().contains('@') => {
+            "holds a user or a password"
+        }
+        (Some("http" | "https"), Some(_))
+            if !matches!(uri.path(), "" | "/") || uri.query().is_some() =>
+        {
+            "must have no path and no query"
+        }
+        (Some("http" | "https"), Some(_)) => return Ok(uri),
+        _ => "expected a URL such as http://127.0.0.1:3000",
+    };
+    Err(ConfigError::new(setting, problem))
+}
+
+fn parse_bool(setting: &str, value: &str) -> Result<bool, ConfigError> {
+    match value.trim() {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(ConfigError::new(setting, "expected true or false")),
+    }
+}
+
+fn split_list(value: &str) -> Vec<String> {
+    value.split(',').map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned).collect()
+}

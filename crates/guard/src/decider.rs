@@ -1,0 +1,123 @@
+//! Decides about requests that another proxy describes: the library's own layers around a service
+//! that answers 200 with the identity.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use caracal_revocation::GatewayLayer;
+use caracal_revocation::gateway::{GuardedRequestBody, RequestDenialKind};
+use http::{HeaderMap, Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{Either, Full};
+use tower::ServiceExt;
+
+use crate::identity;
+use crate::routes::{GuardBody, Routed, Routes};
+
+/// A request that another proxy asks about: only its head. Its version is HTTP/1.1 and it has no
+/// `TE`, so that no denial becomes a 200 of gRPC.
+pub(crate) type Question = Request<()>;
+
+/// Marks, as an extension, a question whose answer must be held: the body of an approval then stays
+/// open until the request must be cut, and ends with a `CutError`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hold;
+
+/// Answers questions. Cloning it is cheap.
+#[derive(Clone)]
+pub(crate) struct Decider {
+    routed: Arc<ArcSwap<Routed<()>>>,
+    front: &'static str,
+}
+
+impl Decider {
+    /// Creates a decider. `front` is the label of its metrics.
+    pub(crate) fn new(front: &'static str, routes: &Routes) -> Self {
+        let routed = Arc::new(ArcSwap::from_pointee(build(front, routes)));
+        Self { routed, front }
+    }
+
+    /// Decides by these routes from here on.
+    pub(crate) fn reload(&self, routes: &Routes) {
+        self.routed.store(Arc::new(build(self.front, routes)));
+    }
+
+    /// Answers a question: 200 with the identity as headers, or the denial as status, headers and
+    /// JSON.
+    pub(crate) async fn decide(&self, question: Question) -> Response<GuardBody> {
+        let routed = Routed::clone(&self.routed.load());
+        match routed.oneshot(question).await {
+            Ok(answer) => answer,
+            Err(never) => match never {},
+        }
+    }
+
+    /// Denies the question for a reason of the front itself.
+    pub(crate) fn deny(&self, kind: RequestDenialKind, question: &Question) -> Response<GuardBody> {
+        self.routed.load().deny(kind, question)
+    }
+}
+
+fn build(front: &'static str, routes: &Routes) -> Routed<()> {
+    let denying = GatewayLayer::new(routes.revocations.clone()).with_front(front);
+    let approve = tower::service_fn(move |question: Request<GuardedRequestBody<()>>| {
+        let answer = approve(&denying, question);
+        async move { Ok::<_, Infallible>(answer) }
+    });
+    Routed::new(routes, front, approve)
+}
+
+fn approve(
+    denying: &GatewayLayer,
+    question: Request<GuardedRequestBody<()>>,
+) -> Response<Either<Full<Bytes>, Held>> {
+    let Ok(headers) = identity::headers(question.extensions()) else {
+        let answer = denying.deny(RequestDenialKind::MalformedClaims, &question);
+        return answer.map(|body| Either::Left(Full::new(body)));
+    };
+    let body = match question.extensions().get::<Hold>() {
+        Some(Hold) => Either::Right(Held),
+        None => Either::Left(Full::default()),
+    };
+    let mut answer = Response::new(body);
+    *answer.headers_mut() = headers;
+    answer
+}
+
+/// A body that never ends by itself.
+struct Held;
+
+impl Body for Held {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Pending
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
+}
+
+/// Returns a question with only the headers that decide: every `Authorization`, the request id and
+/// nothing else.
+pub(crate) fn question(method: http::Method, uri: http::Uri, described: &HeaderMap) -> Question {
+    let mut question = Request::new(());
+    *question.method_mut() = method;
+    *question.uri_mut() = uri;
+    let headers = question.headers_mut();
+    for name in [http::header::AUTHORIZATION, http::HeaderName::from_static("x-request-id")] {
+        for value in described.get_all(&name) {
+            headers.append(&name, value.clone());
+        }
+    }
+    question
+}

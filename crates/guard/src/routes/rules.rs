@@ -1,0 +1,112 @@
+//! The rules of a route, and the layer that enforces them.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use bytes::Bytes;
+use caracal_revocation::gateway::{BoxError, CutOptions, Guarded, GuardedRequestBody};
+use caracal_revocation::resource::Requirements;
+use caracal_revocation::{GatewayLayer, ResourceLayer, Revocations, Verifier};
+use http::{Request, Response};
+use tower::{Layer, Service};
+
+use super::pattern::RoutePattern;
+
+/// The rules of one route.
+#[derive(Clone, Debug)]
+pub(crate) struct RouteRules {
+    pub(crate) pattern: RoutePattern,
+    pub(crate) requirements: Requirements,
+    pub(crate) anonymous: bool,
+    pub(crate) deny_after: Option<Duration>,
+    pub(crate) cutting: CutOptions,
+}
+
+/// The kind of service that the guard answers as: it selects the error codes (contract,
+/// "Answers").
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Profile {
+    #[default]
+    Resource,
+    Gateway,
+}
+
+impl RouteRules {
+    /// Puts a service behind the layer of this route.
+    ///
+    /// Without a verifier, the claims of tokens are read unverified. The bound was checked with the
+    /// configuration; if it cannot be kept any more, the state's own bound applies.
+    pub(crate) fn layer<S: Clone>(
+        &self,
+        revocations: &Revocations,
+        verifier: Option<&Verifier>,
+        profile: Profile,
+        front: &'static str,
+        inner: S,
+    ) -> Guarded<S> {
+        match (profile, verifier) {
+            (Profile::Resource, Some(verifier)) => {
+                let mut layer = ResourceLayer::new(verifier.clone())
+                    .with_front(front)
+                    .require(self.requirements.clone())
+                    .with_cutting(self.cutting.clone());
+                if self.anonymous {
+                    layer = layer.allow_anonymous();
+                }
+                if let Some(bound) = self.deny_after {
+                    layer = layer.clone().with_deny_after(bound).unwrap_or(layer);
+                }
+                layer.layer(inner)
+            }
+            (_, verifier) => {
+                let layer = GatewayLayer::new(revocations.clone())
+                    .with_front(front)
+                    .require(self.requirements.clone())
+                    .with_cutting(self.cutting.clone());
+                let mut layer = match verifier {
+                    Some(verifier) => layer.with_verifier(verifier.clone()),
+                    None => layer.with_insecure_unverified_claims(),
+                };
+                if self.anonymous {
+                    layer = layer.allow_anonymous();
+                }
+                if let Some(bound) = self.deny_after {
+                    layer = layer.clone().with_deny_after(bound).unwrap_or(layer);
+                }
+                layer.layer(inner)
+            }
+        }
+    }
+}
+
+/// A service that can be guarded: it answers admitted requests.
+pub(crate) trait Inner<B, R>:
+    Service<
+        Request<GuardedRequestBody<B>>,
+        Response = Response<R>,
+        Error = Infallible,
+        Future: Send,
+    > + Clone
+    + Send
+    + Sync
+    + 'static
+where
+    R: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+}
+
+impl<S, B, R> Inner<B, R> for S
+where
+    S: Service<
+            Request<GuardedRequestBody<B>>,
+            Response = Response<R>,
+            Error = Infallible,
+            Future: Send,
+        > + Clone
+        + Send
+        + Sync
+        + 'static,
+    R: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+}

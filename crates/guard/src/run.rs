@@ -1,0 +1,187 @@
+//! Runs the program: the follower, the listeners, and the signals.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use caracal_revocation::metrics::{Exporter, Operations};
+use caracal_revocation::{Follower, Revocations, Verifier};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::check;
+use crate::cli::Flags;
+use crate::config::{Config, ConfigError, File, Tokens};
+use crate::routes::Routes;
+use crate::server::{Shutdown, serve};
+
+/// Reads the configuration from the flags, the environment and the file.
+pub(crate) fn configure(flags: &Flags) -> Result<Config, ConfigError> {
+    let environment = |name: &str| std::env::var(name).ok();
+    let named = || environment("CARACAL_GUARD_CONFIG").filter(|path| !path.is_empty());
+    let path = flags.config.clone().or_else(|| named().map(PathBuf::from));
+    let file = path.as_deref().map(File::read).transpose()?.unwrap_or_default();
+    Config::resolve(flags, environment, &file)
+}
+
+/// Runs until SIGTERM or SIGINT.
+pub(crate) async fn run(flags: Flags) -> Result<(), ConfigError> {
+    let config = configure(&flags)?;
+    let exporter = Exporter::install().map_err(|error| ConfigError::new("metrics", error))?;
+    let (stop, shutdown) = Shutdown::channel();
+    let follower = Follower::new(config.follower.clone());
+    let revocations = follower.revocations();
+    let routes = routes(&config, &revocations)?;
+    let mut tasks = JoinSet::new();
+    tasks.spawn({
+        let mut shutdown = shutdown.clone();
+        follower.run(async move { shutdown.wait().await })
+    });
+
+    if let Some(address) = config.listeners.operations {
+        let operations = operations(&config, &revocations, exporter)?;
+        let listener = bind("CARACAL_GUARD_OPERATIONS", address).await?;
+        tasks.spawn(serve(listener, operations, config.limits, shutdown.clone()));
+    }
+    let mut reloads: Vec<Box<dyn Fn(&Routes) + Send>> = Vec::new();
+    if let Some(address) = config.listeners.check {
+        let listener = bind("CARACAL_GUARD_CHECK", address).await?;
+        let checks = check::Checks::new(&routes);
+        tasks.spawn(serve(listener, checks.clone(), config.limits, shutdown.clone()));
+        reloads.push(Box::new(move |routes| checks.reload(routes)));
+    }
+
+    let mut signals = Signals::new().map_err(|error| ConfigError::new("signals", error))?;
+    while let Signal::Reload = signals.next().await {
+        reload(&flags, &config, &revocations, &reloads);
+    }
+    tracing::info!("stopping: running requests have time to end");
+    let _ = stop.send(true);
+    while tasks.join_next().await.is_some() {}
+    Ok(())
+}
+
+/// Reads the configuration again. One that is invalid, or that changes more than routes, tokens and
+/// policies, changes nothing and is reported.
+fn reload(
+    flags: &Flags,
+    running: &Config,
+    revocations: &Revocations,
+    reloads: &[Box<dyn Fn(&Routes) + Send>],
+) {
+    let result = configure(flags).and_then(|config| {
+        if config.listeners != running.listeners || config.upstream != running.upstream {
+            let problem = "listeners and upstream change only with a restart";
+            return Err(ConfigError::new("listen", problem));
+        }
+        routes(&config, revocations)
+    });
+    match result {
+        Ok(routes) => {
+            for reload in reloads {
+                reload(&routes);
+            }
+            tracing::info!(routes = routes.rules.len(), "configuration reloaded");
+        }
+        Err(error) => tracing::error!(%error, "configuration not reloaded: the old one stays"),
+    }
+}
+
+fn routes(config: &Config, revocations: &Revocations) -> Result<Routes, ConfigError> {
+    let verifier = match &config.tokens {
+        Tokens::InsecureUnverified => None,
+        Tokens::Verified(tokens) => {
+            let [first, more @ ..] = tokens.audience.as_slice() else {
+                return Err(ConfigError::new("CARACAL_AUDIENCE", "missing"));
+            };
+            let mut builder = Verifier::builder(&tokens.issuer, &tokens.zone, first);
+            for audience in more {
+                builder = builder.with_audience(audience);
+            }
+            builder = builder.with_uses(&tokens.uses);
+            if let Some(url) = &tokens.jwks_url {
+                builder = builder.with_keys_url(url);
+            }
+            if tokens.insecure_http_keys {
+                builder = builder.insecure_accept_http_keys();
+            }
+            let verifier = builder.build(revocations);
+            Some(verifier.map_err(|error| ConfigError::new("CARACAL_ISSUER", error))?)
+        }
+    };
+    Ok(Routes {
+        revocations: revocations.clone(),
+        verifier,
+        profile: config.profile,
+        rules: config.routes.clone(),
+        default: config.default_route.clone(),
+    })
+}
+
+fn operations(
+    config: &Config,
+    revocations: &Revocations,
+    exporter: Exporter,
+) -> Result<Operations, ConfigError> {
+    let operations = Operations::new(revocations.clone()).with_metrics(move || exporter.render());
+    let Some(path) = &config.operations_bearer else { return Ok(operations) };
+    let token = std::fs::read_to_string(path).map_err(|error| {
+        ConfigError::new("operations.bearer_file", format!("{}: {error}", path.display()))
+    })?;
+    Ok(operations.with_bearer(token.trim()))
+}
+
+async fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener, ConfigError> {
+    let listener = TcpListener::bind(address).await;
+    let listener =
+        listener.map_err(|error| ConfigError::new(setting, format!("{address}: {error}")))?;
+    let address = listener.local_addr().unwrap_or(address);
+    tracing::info!(setting, %address, "listening");
+    Ok(listener)
+}
+
+enum Signal {
+    Stop,
+    Reload,
+}
+
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.interrupt.recv() => Signal::Stop,
+            _ = self.terminate.recv() => Signal::Stop,
+            _ = self.hangup.recv() => Signal::Reload,
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) -> Signal {
+        let _ = tokio::signal::ctrl_c().await;
+        Signal::Stop
+    }
+}

@@ -1,0 +1,18 @@
+//! The program as a user runs it, with a real Redis and real proxies.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "tests may panic, their helpers too"
+)]
+
+mod exchange;
+mod program;
+mod programs;
+mod upstream;
+mod world;
+
+mod basics;
