@@ -214,3 +214,21 @@ fn counts_requests_that_failed_open_by_cause() {
     ];
     assert_eq!(counts, expected.map(|(name, count)| (name.to_owned(), count)).into());
 }
+
+#[test]
+fn counts_under_the_label_of_its_front() {
+    let counts = counted(|| {
+        let (revocations, _) = fresh();
+        let layer = GatewayLayer::new(revocations.reader()).with_front("nginx");
+        send(&layer, request());
+        let response = layer.deny(RequestDenialKind::NoRoute, &request());
+        assert_eq!(response.status(), 403);
+        let rejection = response.extensions().get::<RequestDenial>().map(RequestDenial::kind);
+        assert_eq!(rejection, Some(RequestDenialKind::NoRoute));
+    });
+    let expected = [
+        ("caracal_gateway_denials_total missing_token nginx", 1),
+        ("caracal_gateway_denials_total no_route nginx", 1),
+    ];
+    assert_eq!(counts, expected.map(|(name, count)| (name.to_owned(), count)).into());
+}

@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
+use caracal_revocation_mandate::Requirements;
 use caracal_revocation_state::Claims;
 use tower::util::MapRequestLayer;
 
@@ -70,4 +71,29 @@ async fn is_error_without_mandate_unless_anonymous() {
         .layer(MapRequestLayer::new(claims))
         .layer(gateway(&world).allow_anonymous());
     assert_eq!(send(app, None).await.0, 500);
+}
+
+#[tokio::test]
+async fn resource_layer_requires_scope_only_of_a_mandate() {
+    let world = World::new().await;
+    let good = format!("Bearer {}", world.good());
+    let layer = world.layer().allow_anonymous();
+    assert_eq!(send(router().layer(layer.clone()), None).await, (200, "nobody".into()));
+    let app = router().layer(layer.require_scope("orders:write"));
+    assert_eq!(send(app.clone(), None).await, (200, "nobody".into()));
+    assert_eq!(send(app, Some(&good)).await.0, 403);
+    assert_eq!(send(router().layer(world.layer()), None).await.0, 401);
+}
+
+#[tokio::test]
+async fn gateway_layer_requires_scope_and_use() {
+    let world = World::new().await;
+    let good = format!("Bearer {}", world.good());
+    let status = async |requirements| {
+        send(router().layer(gateway(&world).require(requirements)), Some(&good)).await.0
+    };
+    assert_eq!(status(Requirements::new().scope("orders:read")).await, 200);
+    assert_eq!(status(Requirements::new().scope("orders:write")).await, 403);
+    assert_eq!(status(Requirements::new().uses(&[Use::Gateway, Use::Resource])).await, 200);
+    assert_eq!(status(Requirements::new().uses(&[Use::Gateway, Use::Session])).await, 401);
 }
