@@ -1,19 +1,12 @@
-//! Throughput and delay from a real Redis into the state, compared with a raw socket that only
-//! reads. `cargo bench --bench streams` takes about two minutes and writes
-//! `target/figures/streams.json`. `-- drain`, `restart` or `propagation` runs one part alone and
-//! writes nothing.
+//! Throughput from a real Redis into the state, and the time to start, compared with a raw socket
+//! that only reads. `cargo bench --bench streams` takes about a minute and writes
+//! `target/figures/streams.json`. `-- drain` or `-- restart` runs one part alone and writes nothing.
 
 use std::fs;
-use std::future::{Future as _, poll_fn};
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use caracal_revocation::internal::sign;
-use caracal_revocation::state::{Options, RevocationsWriter};
 use caracal_revocation::wire::{Key, KeyRing, Stream};
 use caracal_revocation::{Follower, Settings};
 use caracal_test_support::figures::{measuring, median, quantile};
@@ -25,9 +18,6 @@ const DRAINED: u64 = 500_000;
 const RESTARTED: u64 = 1_000_000;
 /// Rounds of draining, in which the two ways of reading alternate.
 const ROUNDS: usize = 5;
-const RATES: [u64; 2] = [500, 5_000];
-/// Duration of each rate, for each way of reading.
-const PACED: Duration = Duration::from_secs(8);
 const ZONE: &str = "0198c0de-0000-7000-8000-00000000000a";
 
 fn main() {
@@ -37,7 +27,7 @@ fn main() {
     }
     let key = Key::generate().expect("randomness");
     let mut figures = Vec::new();
-    let parts = ["drain", "restart", "propagation"];
+    let parts = ["drain", "restart"];
     let chosen = std::env::args().skip(1).find(|argument| parts.contains(&argument.as_str()));
     let runs = |part| chosen.as_ref().is_none_or(|chosen| chosen == part);
     if runs("drain") {
@@ -45,9 +35,6 @@ fn main() {
     }
     if runs("restart") {
         restart(&key, &mut figures);
-    }
-    if runs("propagation") {
-        RATES.into_iter().for_each(|rate| propagation(&key, rate, &mut figures));
     }
     if chosen.is_some() {
         return;
@@ -123,162 +110,6 @@ fn restart_once(server: &RedisServer, key: &Key) -> [Duration; 2] {
         start.elapsed()
     });
     [watcher.join().expect("the watcher ends"), ready]
-}
-
-/// Measures the time from just before a message is sent to Redis until it is applied, and until a
-/// raw blocking read returns it.
-fn propagation(key: &Key, rate: u64, figures: &mut Vec<Value>) {
-    eprintln!("publishing {rate} messages a second");
-    let server = RedisServer::in_memory();
-    let [floor] = pace(&server, key, rate, |sent, _| [read_blocking(&server, sent)]);
-    let server = RedisServer::in_memory();
-    let [ours, runs] = pace(&server, key, rate, |sent, ended| follow(&server, key, sent, ended));
-    println!(
-        "\npublished to applied at {rate} messages a second, {} and {} messages",
-        ours.len(),
-        floor.len()
-    );
-    println!("{:<34}{:>12}{:>12}{:>12}", "", "p50 µs", "p99 µs", "p99.9 µs");
-    for (name, times) in [
-        ("published to applied", &ours),
-        ("until a task runs that waited", &runs),
-        ("raw socket, XREAD wakes up", &floor),
-    ] {
-        let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|share| quantile(times, share));
-        println!("{name:<34}{p50:>12.1}{p99:>12.1}{p999:>12.1}");
-    }
-    for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
-        figures.push(figure(
-            &format!("published to applied at {rate}/s, {name}"),
-            quantile(&ours, share),
-            "µs",
-            quantile(&floor, share),
-        ));
-    }
-}
-
-/// The time at which each message was sent, in nanoseconds since the start; only the publisher
-/// writes it.
-struct Sent {
-    start: Instant,
-    at: Vec<AtomicU64>,
-}
-
-impl Sent {
-    fn now(&self) -> u64 {
-        self.start.elapsed().as_nanos() as u64
-    }
-
-    /// Returns microseconds from the sending of message `number` until `at`.
-    fn until(&self, at: u64, number: usize) -> f64 {
-        (at - self.at[number].load(Ordering::Acquire)) as f64 / 1_000.0
-    }
-}
-
-/// Publishes at an even pace while `read` measures. Returns the measurements of the second half,
-/// when everything is warm.
-fn pace<const KINDS: usize>(
-    server: &RedisServer,
-    key: &Key,
-    rate: u64,
-    read: impl FnOnce(&Sent, &AtomicBool) -> [Vec<f64>; KINDS] + Send,
-) -> [Vec<f64>; KINDS] {
-    let count = usize::try_from(rate * PACED.as_secs()).expect("a count");
-    let sent = Sent { start: Instant::now(), at: (0..count).map(|_| AtomicU64::new(0)).collect() };
-    let ended = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let reader = scope.spawn(|| read(&sent, &ended));
-        thread::sleep(Duration::from_millis(300));
-        let message = signed(key, Stream::PolicyInvalidate, 0);
-        let mut raw = RespSocket::connect(server.port());
-        let (begun, between) = (Instant::now(), Duration::from_secs(1) / rate as u32);
-        for (number, at) in sent.at.iter().enumerate() {
-            let due = between * number as u32;
-            thread::sleep(due.saturating_sub(begun.elapsed()));
-            add(&mut raw, Stream::PolicyInvalidate, &message);
-            at.store(sent.start.elapsed().as_nanos() as u64, Ordering::Release);
-            raw.send();
-            raw.skip(&mut |_| {});
-        }
-        thread::sleep(Duration::from_millis(300));
-        ended.store(true, Ordering::Release);
-        let times = reader.join().expect("the reader ends");
-        times.map(|mut times| {
-            assert_eq!(times.len(), count, "every message is seen");
-            times.split_off(count / 2)
-        })
-    })
-}
-
-fn read_blocking(server: &RedisServer, sent: &Sent) -> Vec<f64> {
-    let mut raw = RespSocket::connect(server.port());
-    let (mut times, mut cursor) = (Vec::new(), b"0-0".to_vec());
-    while times.len() < sent.at.len() {
-        let name = Stream::PolicyInvalidate.name().as_bytes();
-        raw.push(&[b"XREAD", b"COUNT", b"1000", b"BLOCK", b"1000", b"STREAMS", name, &cursor]);
-        raw.send();
-        let mut seen = 0;
-        raw.skip(&mut |text| {
-            if text == b"_sig" {
-                seen += 1;
-            } else if text.len() < 20 && text.contains(&b'-') && text[0].is_ascii_digit() {
-                cursor.clear();
-                cursor.extend_from_slice(text);
-            }
-        });
-        for _ in 0..seen {
-            times.push(sent.until(sent.now(), times.len()));
-        }
-    }
-    times
-}
-
-/// A waker that records the time of the wake-up and then wakes the waiting task.
-struct RecordingWaker {
-    start: Instant,
-    at: AtomicU64,
-    then: Waker,
-}
-
-impl Wake for RecordingWaker {
-    fn wake(self: Arc<Self>) {
-        self.at.store(self.start.elapsed().as_nanos() as u64, Ordering::Release);
-        self.then.wake_by_ref();
-    }
-}
-
-/// An applied policy invalidation wakes its waiters. Measures the time until the wake-up, and until
-/// the woken task runs.
-fn follow(server: &RedisServer, key: &Key, sent: &Sent, ended: &AtomicBool) -> [Vec<f64>; 2] {
-    runtime().block_on(async {
-        let writer = RevocationsWriter::new(Options::default());
-        let revocations = writer.reader();
-        let mut changes = revocations.policy_changes();
-        let follower = Follower::new(settings(server, key)).with_writer(writer);
-        tokio::spawn(follower.run(std::future::pending()));
-        let [mut applied, mut runs] = [Vec::new(), Vec::new()];
-        while !ended.load(Ordering::Acquire) && applied.len() < sent.at.len() {
-            let mut woken = None;
-            let mut change = pin!(changes.changed());
-            let change = poll_fn(|context| {
-                let woken = woken.get_or_insert_with(|| {
-                    let then = context.waker().clone();
-                    Arc::new(RecordingWaker { start: sent.start, at: AtomicU64::new(0), then })
-                });
-                change.as_mut().poll(&mut Context::from_waker(&Waker::from(Arc::clone(woken))))
-            });
-            let _ = tokio::time::timeout(Duration::from_millis(100), change).await;
-            let at = woken.map_or(0, |woken| woken.at.load(Ordering::Acquire));
-            let now = sent.now();
-            let known = revocations.policy(ZONE).generation as usize;
-            while applied.len() < known {
-                // The wake-up time is missing if the task was not waiting yet.
-                applied.push(sent.until(if at == 0 { now } else { at }, applied.len()));
-                runs.push(sent.until(now, runs.len()));
-            }
-        }
-        [applied, runs]
-    })
 }
 
 fn follow_until_ready(server: &RedisServer, key: &Key, messages: u64) -> (Duration, Duration) {
