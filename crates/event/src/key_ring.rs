@@ -111,3 +111,41 @@ impl KeyRing {
             .ok_or(MessageRejection::signature("_sig is not that of an accepted key"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Stream, sign};
+
+    fn key(digits: &str) -> Key {
+        Key::from_hex(&digits.repeat(32)).unwrap()
+    }
+
+    fn verify(ring: &KeyRing, fields: &[(String, String)]) -> Result<KeySlot, MessageRejection> {
+        let fields: Vec<_> = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
+        ring.verify(&Message::new(Stream::SessionsRevoke, &fields)).map(|event| event.key())
+    }
+
+    #[test]
+    fn every_digit_of_the_signature_counts() {
+        let mut fields = vec![("session_id".to_owned(), "ar-1".to_owned())];
+        sign(&key("1a"), Stream::SessionsRevoke, &mut fields);
+        let signature = fields.last().unwrap().1.clone();
+        assert_eq!(signature.len(), 64);
+        for (ring, slot) in [
+            (KeyRing::new(key("1a")), KeySlot::Current),
+            (KeyRing::new(key("2b")).with_previous(key("1a")), KeySlot::Previous),
+        ] {
+            assert_eq!(verify(&ring, &fields), Ok(slot));
+            for at in (0..64).rev() {
+                for bit in [1, 2, 4, 8] {
+                    let digit = u8::from_str_radix(&signature[at..=at], 16).unwrap() ^ bit;
+                    let changed = format!("{}{digit:x}{}", &signature[..at], &signature[at + 1..]);
+                    let mut fields = fields.clone();
+                    fields.last_mut().unwrap().1 = changed;
+                    assert!(verify(&ring, &fields).is_err(), "digit {at}, bit {bit}");
+                }
+            }
+        }
+    }
+}

@@ -99,9 +99,17 @@ async fn send<L>(layer: &L, token: Option<&str>) -> Response<Bytes>
 where
     L: Layer<Inner, Service = crate::Guarded<Inner>>,
 {
+    send_all(layer, token.as_slice()).await
+}
+
+/// Sends a request with one `Authorization` header for each token.
+async fn send_all<L>(layer: &L, tokens: &[&str]) -> Response<Bytes>
+where
+    L: Layer<Inner, Service = crate::Guarded<Inner>>,
+{
     let mut request = Request::new(());
-    if let Some(token) = token {
-        request.headers_mut().insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
+    for token in tokens {
+        request.headers_mut().append(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
     }
     request.headers_mut().insert("x-request-id", "req-1".parse().unwrap());
     let service = layer.layer(service_fn(inner as fn(_) -> _));
@@ -144,6 +152,20 @@ async fn valid_mandate_passes_at_first_and_from_cache() {
     for _ in 0..3 {
         let response = send(&world.layer(), Some(&token)).await;
         assert_eq!((response.status().as_u16(), response.body().as_ref()), (200, &b"ar-1"[..]));
+    }
+}
+
+#[tokio::test]
+async fn two_authorization_headers_are_denied_with_and_without_cache() {
+    let world = World::new().await;
+    let (good, layer) = (world.good(), world.layer());
+    for is_cached in [false, true] {
+        for tokens in [[good.as_str(), "a.b.c"], ["a.b.c", &good], [&good, &good]] {
+            let response = send_all(&layer, &tokens).await;
+            assert_eq!(kind(&response), Some(RequestDenialKind::AmbiguousToken), "{is_cached}");
+            assert_eq!(status_and_error(&response), (401, "invalid_token".to_owned()));
+        }
+        assert_eq!(send(&layer, Some(&good)).await.status(), 200);
     }
 }
 

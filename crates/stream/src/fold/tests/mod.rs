@@ -17,6 +17,8 @@ use crate::log::{AsOf, Reading};
 use crate::logged;
 use crate::snapshot::{Checkpoint, RestoredSnapshot};
 
+mod losses;
+
 const STREAM: Stream = Stream::SessionsRevoke;
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -139,6 +141,11 @@ impl Scene {
 
     /// Reads once, at most `count` entries.
     fn read_at_most(&mut self, count: usize) {
+        self.read_sent_at(self.now(), count);
+    }
+
+    /// Reads once, with a request that was sent at this time. The server's clock says so, too.
+    fn read_sent_at(&mut self, sent: Moment, count: usize) {
         let now = self.now();
         let cursors = self.fold.cursors(now.wall);
         let mut entries = Vec::new();
@@ -163,7 +170,7 @@ impl Scene {
             entries,
             drained,
         };
-        self.fold.absorb(&reading, now, now).unwrap();
+        self.fold.absorb(&reading, sent, now).unwrap();
     }
 
     fn read(&mut self) {
@@ -293,6 +300,21 @@ fn repeated_messages_are_logged_once_a_minute_and_counted() {
     scene.read();
     assert_eq!(lines.map(logged::count), [2, 2]);
     assert_eq!(logged::count("count=600"), 2);
+}
+
+#[test]
+fn view_is_as_old_as_the_question() {
+    let mut scene = Scene::new(Options::default());
+    scene.read();
+    let age = |scene: &Scene| scene.fold.writer.staleness(scene.now()).unwrap();
+    assert_eq!(age(&scene), Duration::ZERO);
+    scene.wait(30);
+    let sent = scene.now();
+    scene.wait(7);
+    scene.read_sent_at(sent, 10);
+    assert_eq!(age(&scene), 7 * SECOND, "a message may have come after the question");
+    let position = scene.fold.position().unwrap();
+    assert_eq!(position.as_of.monotonic, sent.monotonic, "a snapshot is no fresher");
 }
 
 const UUID: &str = "0198b0c2-7d10-7a11-8f00-000000000001";
