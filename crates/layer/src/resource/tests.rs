@@ -471,8 +471,8 @@ fn each_answer_has_a_hint_and_only_outages_are_503() {
     for kind in RequestDenialKind::ALL {
         let answer = Profile::Resource.answer(kind);
         assert!(answer.hint.is_some(), "{kind:?}");
-        let is_outage =
-            matches!(kind, RequestDenialKind::Unknown | RequestDenialKind::KeysUnavailable);
+        use RequestDenialKind::{KeysUnavailable, Unknown, UseUnknown};
+        let is_outage = matches!(kind, Unknown | KeysUnavailable | UseUnknown);
         assert_eq!(answer.status == 503, is_outage, "{kind:?}");
         assert_eq!(answer.error == "sts_unavailable", is_outage, "{kind:?}");
         let is_revoked = matches!(kind, RequestDenialKind::Revoked | RequestDenialKind::Suspended);
