@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Sends these bytes on a new connection, and returns everything until the server closes it.
-/// Returns `None` if there is no connection, or no end within 30 seconds.
+/// Returns `None` if there is no connection, or no end within 60 seconds.
 pub(crate) async fn exchange(address: SocketAddr, request: &[u8]) -> Option<String> {
     let all = async {
         let mut stream = TcpStream::connect(address).await.ok()?;
@@ -17,7 +17,7 @@ pub(crate) async fn exchange(address: SocketAddr, request: &[u8]) -> Option<Stri
         let _ = stream.read_to_end(&mut response).await;
         Some(String::from_utf8_lossy(&response).into_owned())
     };
-    tokio::time::timeout(Duration::from_secs(30), all).await.ok().flatten()
+    tokio::time::timeout(Duration::from_secs(60), all).await.ok().flatten()
 }
 
 /// Sends a request with these header lines, and returns the response.

@@ -10,6 +10,10 @@
 )]
 
 mod exchange;
+mod front;
+mod front_cases;
+mod front_outages;
+mod page;
 mod program;
 mod programs;
 mod upstream;
