@@ -50,15 +50,29 @@ impl Decider {
     /// JSON.
     pub(crate) async fn decide(&self, question: Question) -> Response<GuardBody> {
         let routed = Routed::clone(&self.routed.load());
-        match routed.oneshot(question).await {
-            Ok(answer) => answer,
-            Err(never) => match never {},
+        answer(routed, question).await
+    }
+
+    /// Answers a question whose method and path are unknown. With routes in the configuration it is
+    /// denied, because its route cannot be found.
+    pub(crate) async fn decide_undescribed(&self, question: Question) -> Response<GuardBody> {
+        let routed = Routed::clone(&self.routed.load());
+        if routed.has_routes() {
+            return routed.deny(RequestDenialKind::AmbiguousPath, &question);
         }
+        answer(routed, question).await
     }
 
     /// Denies the question for a reason of the front itself.
     pub(crate) fn deny(&self, kind: RequestDenialKind, question: &Question) -> Response<GuardBody> {
         self.routed.load().deny(kind, question)
+    }
+}
+
+async fn answer(routed: Routed<()>, question: Question) -> Response<GuardBody> {
+    match routed.oneshot(question).await {
+        Ok(answer) => answer,
+        Err(never) => match never {},
     }
 }
 

@@ -78,6 +78,11 @@ impl<B: Send + 'static> Routed<B> {
         self.denying.deny(kind, request).map(body)
     }
 
+    /// Returns `true` if the path and method of a request decide its rules.
+    pub(crate) fn has_routes(&self) -> bool {
+        !matches!(&*self.routes, [(None, _)])
+    }
+
     fn find(&self, request: &Request<B>) -> Result<&Route<B>, RequestDenialKind> {
         if let [(None, route)] = &*self.routes {
             return Ok(route);

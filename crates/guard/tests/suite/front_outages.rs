@@ -13,6 +13,19 @@ pub(crate) const SHORT_BOUND: (&str, &str) = ("REVOCATION_DENY_AFTER_MS", "1000"
 /// body.
 pub(crate) type Answer = (u16, &'static str);
 
+/// Brings about every outage in turn. The front answers `dead` while the guard is killed, and
+/// `hung` while it is stopped.
+pub(crate) async fn denies_during_outages(
+    front: &Front<'_>,
+    guard: &mut Guard,
+    dead: Answer,
+    hung: Answer,
+) {
+    denies_while_redis_is_frozen(front).await;
+    denies_while_guard_hangs(front, guard, hung).await;
+    denies_while_guard_is_dead(front, guard, dead).await;
+}
+
 /// Stops Redis: requests are denied as an outage, and pass again once Redis answers.
 pub(crate) async fn denies_while_redis_is_frozen(front: &Front<'_>) {
     let token = front.world.mint("ar-stale");

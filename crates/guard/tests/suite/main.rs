@@ -16,7 +16,10 @@ mod front_outages;
 mod page;
 mod program;
 mod programs;
+mod proxy_process;
+mod site;
 mod upstream;
 mod world;
 
 mod basics;
+mod nginx;
