@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::front::Front;
+use crate::front_exchanges::check_exchanges;
 use crate::front_outages::{SHORT_BOUND, denies_during_outages};
 use crate::page;
 use crate::programs;
@@ -45,7 +46,9 @@ async fn nginx_decides_every_case() {
     for program in both() {
         let site = Site::start(&[]).await;
         let (_nginx, address) = start(&program, &site).await;
-        Front { world: &site.world, upstream: &site.upstream, address }.check().await;
+        let front = Front { world: &site.world, upstream: &site.upstream, address };
+        front.check().await;
+        check_exchanges(&front).await;
     }
 }
 

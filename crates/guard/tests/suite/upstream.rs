@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
+use axum::extract::ws::{Message, WebSocketUpgrade};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures_util::{StreamExt, stream};
@@ -31,7 +32,8 @@ impl Received {
 /// A service on a free port. It answers `hello` on every path, except:
 ///
 /// - `/sse`: an event, and then nothing until the client goes;
-/// - `/chunked`: a chunk every 10 ms, without an end.
+/// - `/chunked`: a chunk every 10 ms, without an end;
+/// - `/ws`: a WebSocket that sends back each message.
 #[derive(Clone)]
 pub(crate) struct Upstream {
     pub(crate) address: SocketAddr,
@@ -47,6 +49,7 @@ impl Upstream {
         let app = Router::new()
             .route("/sse", get(sse))
             .route("/chunked", get(chunked))
+            .route("/ws", get(websocket))
             .fallback(async move |request: Request| recorder.hello(request).await);
         tokio::spawn(async move { axum::serve(listener, app).await });
         upstream
@@ -78,6 +81,15 @@ async fn sse() -> Response {
     let events = stream::once(async { Ok::<_, std::io::Error>("data: 1\n\n") });
     let body = Body::from_stream(events.chain(stream::pending()));
     ([("content-type", "text/event-stream")], body).into_response()
+}
+
+async fn websocket(upgrade: WebSocketUpgrade) -> Response {
+    upgrade.on_upgrade(async |mut socket| {
+        while let Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) = socket.recv().await
+        {
+            let _ = socket.send(message).await;
+        }
+    })
 }
 
 async fn chunked() -> Response {
