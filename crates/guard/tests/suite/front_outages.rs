@@ -61,7 +61,7 @@ pub(crate) async fn denies_while_guard_is_dead(
 pub(crate) async fn denies_while_guard_hangs(front: &Front<'_>, guard: &Guard, answer: Answer) {
     let token = front.world.mint("ar-hung");
     front.until(200, "/orders/1", &token).await;
-    guard.signal("STOP");
+    guard.freeze().await;
     deny_all(front, &token, answer, 1).await;
     guard.signal("CONT");
     front.until(200, "/orders/1", &token).await;

@@ -23,4 +23,6 @@ mod upstream;
 mod world;
 
 mod basics;
+mod caddy;
 mod nginx;
+mod traefik;

@@ -58,6 +58,16 @@ impl Guard {
         signal(self.process.id(), &format!("-{name}")).unwrap();
     }
 
+    /// Stops the process as `kill -STOP` does, and waits until no thread of it runs.
+    pub(crate) async fn freeze(&self) {
+        self.signal("STOP");
+        let start = Instant::now();
+        while !is_stopped(self.process.id()) {
+            assert!(start.elapsed() < Duration::from_secs(60), "the guard still runs");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     /// Starts the program again with the same arguments, and waits until it is ready.
     pub(crate) async fn restart(&mut self) {
         let _ = self.process.kill();
@@ -89,6 +99,16 @@ impl Drop for Guard {
             let _ = writeln!(std::io::stderr(), "the guard's log:\n{}", self.log());
         }
     }
+}
+
+/// Returns `true` if every thread of the process is in state `T`.
+fn is_stopped(process: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    threads.flatten().all(|thread| {
+        let text = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        // The state follows the name, which is in brackets.
+        text.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+    })
 }
 
 fn spawn(folder: &TempDir, environment: &[(&str, String)], arguments: &[String]) -> KillOnExit {
