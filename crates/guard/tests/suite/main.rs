@@ -24,5 +24,7 @@ mod world;
 
 mod basics;
 mod caddy;
+mod check_connections;
+mod checks;
 mod nginx;
 mod traefik;
