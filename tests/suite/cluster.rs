@@ -12,7 +12,8 @@ use caracal_revocation::{Follower, Publisher, Revocations};
 
 use crate::cluster_fleet::{Cluster, HOME, Move, settings};
 use crate::live::{
-    TIMEOUT, ZONE, caught_up, eventually, is_admitted, is_revoked, is_unknown, ready, revoke,
+    TIMEOUT, ZONE, caught_up, eventually, eventually_horizon, is_admitted, is_revoked, is_unknown,
+    ready, revoke,
 };
 use crate::sentinel_fleet::follow;
 
@@ -149,7 +150,7 @@ async fn detects_gap_in_stream_that_moved_with_loss() {
     slot.begin().await;
     slot.end().await;
     revoke(&publisher, "after").await;
-    eventually("the gap is detected", || revocations.horizon().is_some()).await;
+    eventually_horizon(&revocations).await;
     eventually("the stream is followed", || is_revoked(&revocations, "after")).await;
     assert!(is_revoked(&revocations, "before"), "known revocations stay");
 }

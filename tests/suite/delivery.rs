@@ -9,8 +9,8 @@ use caracal_revocation::wire::{DelegationEvent, KeyRing, MessageBuilder, Occurre
 use caracal_revocation::{Follower, Publisher};
 
 use crate::live::{
-    TIMEOUT, ZONE, caught_up, claims, eventually, follow, is_admitted, is_revoked, is_unknown, key,
-    publisher, ready, revoke, ring, start_test, verdict,
+    TIMEOUT, ZONE, caught_up, claims, eventually, eventually_horizon, follow, is_admitted,
+    is_revoked, is_unknown, key, publisher, ready, revoke, ring, start_test, verdict,
 };
 use crate::redis_server::{RedisServer, settings};
 
@@ -180,7 +180,8 @@ async fn resplit_message_revokes_its_own_fields() {
     caught_up(&revocations, &publisher).await;
     assert!(is_revoked(&revocations, "gs-1"));
     assert!(!is_revoked(&revocations, "hidden"));
-    assert!(revocations.horizon().is_some(), "the horizon covers the hidden field");
+    // The horizon covers the hidden field.
+    eventually_horizon(&revocations).await;
 }
 
 #[tokio::test]
@@ -260,7 +261,7 @@ async fn flushed_server_raises_the_horizon_and_is_followed() {
     let revocations = follow(&server).await;
     assert_eq!(revocations.horizon(), None);
     redis::cmd("FLUSHALL").exec_async(&mut server.connection().await).await.unwrap();
-    eventually("the gap is detected", || revocations.horizon().is_some()).await;
+    eventually_horizon(&revocations).await;
     assert!(is_revoked(&revocations, "ar-1"), "the revocation stays");
     let mut old = claims("ar-2");
     old.iat = 1_700_000_000;
@@ -298,7 +299,7 @@ async fn start_in_trimmed_history_denies_older_tokens() {
     command.arg(Stream::SessionsRevoke.name()).arg("MAXLEN").arg(3);
     command.exec_async(&mut server.connection().await).await.unwrap();
     let revocations = follow(&server).await;
-    assert!(revocations.horizon().is_some());
+    eventually_horizon(&revocations).await;
     assert!(is_revoked(&revocations, "ar-9"));
 }
 

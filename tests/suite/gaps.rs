@@ -12,8 +12,8 @@ use redis::Pipeline;
 
 use crate::delivery::add_signed;
 use crate::live::{
-    caught_up, eventually, follow, is_admitted, is_revoked, issued_at, key, publisher, ready,
-    revoke, ring, verdict,
+    caught_up, eventually, eventually_horizon, follow, is_admitted, is_revoked, issued_at, key,
+    publisher, ready, revoke, ring, verdict,
 };
 use crate::proxy::Proxy;
 use crate::redis_server::{RedisServer, settings};
@@ -64,8 +64,7 @@ impl Scene {
 
 /// Waits for a gap. It denies tokens issued before its end, and none issued after.
 async fn expect_horizon(revocations: &Revocations) {
-    eventually("the gap is detected", || revocations.horizon().is_some()).await;
-    let horizon = revocations.horizon().unwrap();
+    let horizon = eventually_horizon(revocations).await;
     let reason = |iat| match verdict(revocations, &issued_at("made-early", iat)) {
         Verdict::Denied(denial) => Some(denial.reason()),
         _ => None,

@@ -96,6 +96,25 @@ pub(crate) fn is_unknown(revocations: &Revocations) -> Option<UnknownCause> {
     }
 }
 
+/// Waits for the horizon of a gap that was just caused, and returns it. It must cover the present,
+/// by the clock of this machine, and at most the margin more: a horizon that is a day too low would
+/// admit revoked tokens.
+pub(crate) async fn eventually_horizon(revocations: &Revocations) -> i64 {
+    let second = || i64::try_from(wall_clock().as_secs()).unwrap();
+    let margin = i64::try_from(revocations.options().horizon_margin.as_secs()).unwrap();
+    let before = second();
+    eventually("the gap is detected", || revocations.horizon().is_some()).await;
+    let horizon = revocations.horizon().unwrap();
+    // The gap was caused before this call, at most a slow test earlier.
+    let range = before - 60..=second() + margin;
+    assert!(range.contains(&horizon), "a horizon of {horizon}, not in {range:?}");
+    horizon
+}
+
+fn wall_clock() -> Duration {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap()
+}
+
 /// Returns once everything published before this call has been read.
 pub(crate) async fn caught_up(revocations: &Revocations, publisher: &Publisher) {
     static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);

@@ -13,8 +13,8 @@ use http::StatusCode;
 use crate::dead_letters::eventually_dead;
 use crate::delivery::add;
 use crate::live::{
-    TIMEOUT, eventually, follow, follow_within, is_admitted, is_revoked, is_unknown, publisher,
-    ready, revoke, ring,
+    TIMEOUT, eventually, eventually_horizon, follow, follow_within, is_admitted, is_revoked,
+    is_unknown, publisher, ready, revoke, ring,
 };
 use crate::mandates::Issuer;
 use crate::redis_server::RedisServer;
@@ -179,7 +179,7 @@ async fn restart_without_persistence_raises_the_horizon() {
     assert_eq!(revocations.horizon(), None);
     server.kill();
     server.restart();
-    eventually("the gap is detected", || revocations.horizon().is_some()).await;
+    eventually_horizon(&revocations).await;
     assert!(is_revoked(&revocations, "ar-1"));
     eventually("newer tokens are admitted", || is_admitted(&revocations, "ar-2")).await;
 }

@@ -17,8 +17,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::delivery::add;
 use crate::live::{
-    caught_up, claims, eventually, is_admitted, is_revoked, is_unknown, key, publisher, ready,
-    revoke, ring, verdict,
+    caught_up, claims, eventually, eventually_horizon, is_admitted, is_revoked, is_unknown, key,
+    publisher, ready, revoke, ring, verdict,
 };
 use crate::redis_server::RedisServer;
 
@@ -219,7 +219,7 @@ async fn detects_gap_between_snapshot_and_stream() {
     assert!(trim().await >= 2);
     let third = Life::begin(&server, &snapshot, Options::default());
     let revocations = &third.revocations;
-    eventually("the gap is detected", || revocations.horizon().is_some()).await;
+    eventually_horizon(revocations).await;
     eventually("reading continues", || is_revoked(revocations, "seen")).await;
     assert!(is_revoked(revocations, "known"), "trimmed from the stream, not from the snapshot");
     assert_eq!(denial_of_old_token(revocations, "hidden"), Some(DenyReason::HistoryIncomplete));
@@ -243,7 +243,7 @@ async fn strict_mode_rereads_streams_and_keeps_known_revocations() {
     eventually("the known revocation is denied", || is_revoked(revocations, "known")).await;
     server.restart();
     // A stream whose first entry is younger than the window may have been recreated.
-    eventually("unproven history raises the horizon", || revocations.horizon().is_some()).await;
+    eventually_horizon(revocations).await;
     assert!(is_revoked(revocations, "known"));
     assert_eq!(denial_of_old_token(revocations, "other"), Some(DenyReason::HistoryIncomplete));
     second.end().await;
