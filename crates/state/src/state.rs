@@ -16,6 +16,7 @@ use crate::options::Options;
 use crate::recent::Recent;
 use crate::running::registry::Registry;
 use crate::running::timekeeper::Timekeeper;
+use crate::running::wake_pacer::WakePacer;
 use crate::staleness::Bound;
 use crate::zones::Zones;
 
@@ -44,6 +45,7 @@ pub(crate) struct State {
     pub(crate) horizon: Horizon,
     pub(crate) running: Registry,
     pub(crate) timekeeper: Timekeeper,
+    pub(crate) wake_pacer: WakePacer,
     /// The shortest bound that any layer requires, in nanoseconds.
     pub(crate) shortest_bound: AtomicU64,
     pub(crate) ready: Notify,
@@ -64,6 +66,7 @@ impl State {
             horizon: Horizon::default(),
             running: Registry::new(),
             timekeeper: Timekeeper::default(),
+            wake_pacer: WakePacer::default(),
             shortest_bound: AtomicU64::new(nanos(options.deny_after)),
             ready: Notify::new(),
         }
