@@ -5,6 +5,29 @@ use smallvec::SmallVec;
 use crate::message::Message;
 use crate::rejection::MessageRejection;
 
+/// Returns the canonical form of these fields on the stream of this name: the bytes that
+/// [`sign_for`](crate::sign_for) signs. `_sig` is left out.
+///
+/// ```
+/// use caracal_revocation_event::canonical_form;
+/// let fields: [(&[u8], &[u8]); 3] = [(b"b", b""), (b"a", b"1"), (b"_sig", b"beef")];
+/// assert_eq!(canonical_form("audit:events", &fields)?, b"audit:events\na=1\nb=\n");
+/// # Ok::<(), caracal_revocation_event::MessageRejection>(())
+/// ```
+///
+/// # Errors
+///
+/// A [`MessageRejection`] if the fields or the name can be read in two ways: a field occurs twice,
+/// a field's name is empty or holds `=` or a newline, or the stream's name holds a newline.
+pub fn canonical_form(
+    stream: &str,
+    fields: &[(&[u8], &[u8])],
+) -> Result<Vec<u8>, MessageRejection> {
+    let mut form = Vec::new();
+    Canonical::of_any_stream(stream, fields)?.write(|piece| form.extend_from_slice(piece));
+    Ok(form)
+}
+
 /// The name of the field that carries the signature.
 pub(crate) const SIGNATURE: &str = "_sig";
 
@@ -15,7 +38,7 @@ pub(crate) type Sorted<'a> = SmallVec<[(&'a [u8], &'a [u8]); 10]>;
 pub(crate) struct Canonical<'a> {
     /// The signed stream name in two parts: the stream's name, then nothing or the suffix of its
     /// dead letters.
-    pub(crate) name: [&'static str; 2],
+    pub(crate) name: [&'a str; 2],
     /// The fields in byte order of their names, without `_sig`.
     pub(crate) fields: Sorted<'a>,
     pub(crate) signature: Option<&'a [u8]>,
@@ -29,9 +52,21 @@ impl<'a> Canonical<'a> {
         Self::named([message.stream().name(), ""], message.fields())
     }
 
-    /// Sorts the fields for a stream of any name, with the rules of [`Self::of`].
+    /// Sorts the fields for the stream of a name that a caller chose. Rejects a name with a newline
+    /// too: its rest would read like a field.
+    pub(crate) fn of_any_stream(
+        stream: &'a str,
+        fields: &[(&'a [u8], &'a [u8])],
+    ) -> Result<Self, MessageRejection> {
+        if stream.contains('\n') {
+            return Err(MessageRejection::ambiguous_shape("the stream's name holds a newline"));
+        }
+        Self::named([stream, ""], fields)
+    }
+
+    /// Sorts the fields for a stream of a name without a newline, with the rules of [`Self::of`].
     pub(crate) fn named(
-        name: [&'static str; 2],
+        name: [&'a str; 2],
         fields: &[(&'a [u8], &'a [u8])],
     ) -> Result<Self, MessageRejection> {
         let mut fields = Sorted::from_slice(fields);

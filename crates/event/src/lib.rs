@@ -24,7 +24,8 @@
 //! In reading order: [`Stream`] and [`StreamId`] name a message's place; [`Message`] is its
 //! untrusted form; [`KeyRing`] holds the accepted keys; [`Event`] and [`Change`] are the content of
 //! a verified message; [`MessageRejection`] is the reason why a message is rejected;
-//! [`MessageBuilder`] builds the messages of Caracal's own producers, for [`sign`] to sign.
+//! [`MessageBuilder`] builds the messages of Caracal's own producers, for [`sign`] to sign;
+//! [`sign_for`] signs for a stream of any name.
 //!
 //! The *contract* is `docs/wire-contract.md` in the repository, cited by its sections.
 
@@ -43,6 +44,7 @@ mod sign;
 mod stream;
 mod timestamps;
 
+pub use canonical::canonical_form;
 pub use change::{Anchor, Change, DelegationEpoch, PolicyReload, Resumption, Suspension, Zone};
 pub use effect::Effect;
 pub use event::Event;
@@ -52,6 +54,6 @@ pub use message::Message;
 pub use message_builder::{DelegationEvent, MessageBuilder};
 pub use rejection::{MessageRejection, MessageRejectionKind};
 pub use seal::SEAL_LEN;
-pub use sign::{CANARY_STREAM, sign, sign_canary, sign_dead_letter};
+pub use sign::{CANARY_STREAM, sign, sign_canary, sign_dead_letter, sign_for};
 pub use stream::{ParseStreamIdError, Stream, StreamId};
 pub use timestamps::{DecidedAt, OccurredAt};

@@ -1,7 +1,8 @@
-//! Signs messages, dead letters and canaries.
+//! Signs messages, dead letters, canaries, and the messages of other streams.
 
 use crate::canonical::{Canonical, SIGNATURE, Sorted};
 use crate::key::Key;
+use crate::rejection::MessageRejection;
 use crate::stream::Stream;
 
 /// The suffix of a dead-letter stream's name.
@@ -40,7 +41,39 @@ pub fn sign_canary(key: &Key, fields: &mut Vec<(String, String)>) {
     sign_as(key, [CANARY_STREAM, ""], fields);
 }
 
-fn sign_as(key: &Key, name: [&'static str; 2], fields: &mut Vec<(String, String)>) {
+/// Signs `fields` for a stream of any name, such as one of Caracal's audit streams, as [`sign`]
+/// does for a stream that changes state. [`canonical_form`](crate::canonical_form) returns the
+/// signed bytes.
+///
+/// ```
+/// use caracal_revocation_event::{Key, MessageRejectionKind, sign_for};
+/// let key = Key::from_hex(&"5a".repeat(32))?;
+/// let mut fields = vec![("action".to_owned(), "transfer".to_owned())];
+/// sign_for(&key, "audit:events", &mut fields)?;
+/// assert_eq!(fields[1].0, "_sig");
+///
+/// let rejection = sign_for(&key, "audit\nevents", &mut fields).unwrap_err();
+/// assert_eq!(rejection.kind(), MessageRejectionKind::Ambiguous);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// A [`MessageRejection`] for what [`canonical_form`](crate::canonical_form) rejects. `fields` are
+/// then unchanged.
+pub fn sign_for(
+    key: &Key,
+    stream: &str,
+    fields: &mut Vec<(String, String)>,
+) -> Result<(), MessageRejection> {
+    let bytes: Vec<_> =
+        fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+    Canonical::of_any_stream(stream, &bytes)?;
+    sign_as(key, [stream, ""], fields);
+    Ok(())
+}
+
+fn sign_as(key: &Key, name: [&str; 2], fields: &mut Vec<(String, String)>) {
     fields.retain(|(name, _)| name != SIGNATURE);
     let mut ordered: Sorted<'_> =
         fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();

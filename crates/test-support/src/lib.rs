@@ -4,6 +4,7 @@
 //! dependencies of each user.
 
 pub mod child_guard;
+pub mod foreign;
 pub mod ports;
 pub mod terminal;
 
