@@ -1,8 +1,10 @@
-//! Caracal's own vectors of the canonical form and its signature.
+//! Caracal's own vectors of the canonical form and its signature, and its example of a message.
 
 #![allow(clippy::unwrap_used, reason = "tests may panic")]
 
-use caracal_revocation_event::{Key, canonical_form, sign_for};
+use caracal_revocation_event::{
+    Anchor, Change, Key, KeyRing, Message, Stream, canonical_form, sign, sign_for,
+};
 use caracal_test_support::foreign::caracal_file;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -54,4 +56,22 @@ fn signature_equals_every_vector() {
         let expected = ("_sig".to_owned(), vector.expected_sig_hex);
         assert_eq!(signatures, [&expected], "{}", vector.description);
     }
+}
+
+#[test]
+fn example_message_revokes_its_authority_record() {
+    let Some(text) = caracal_file("revocation-event.session.valid.json") else { return };
+    let example: Map<String, Value> = serde_json::from_str(&text).unwrap();
+    let mut fields: Vec<_> = example
+        .iter()
+        .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
+        .collect();
+    // The signature of the example is a placeholder.
+    let key = Key::generate().unwrap();
+    sign(&key, Stream::SessionsRevoke, &mut fields);
+    let bytes: Vec<_> = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
+    let event = KeyRing::new(key).verify(&Message::new(Stream::SessionsRevoke, &bytes)).unwrap();
+    let anchor = Anchor::new(example["session_id"].as_str().unwrap()).unwrap();
+    assert_eq!(event.changes(), [Change::Revoke(anchor)]);
+    assert_eq!(event.zone().unwrap().as_str(), example["zone_id"]);
 }

@@ -4,7 +4,7 @@
 //! next to the repository; where that folder is missing, the test prints `SKIPPED` and returns.
 
 use std::io::{ErrorKind, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Returns the text of a file of Caracal. `None`, with a printed line, if there is no folder of
 /// such files.
@@ -32,7 +32,8 @@ pub fn skip(reason: &str) {
     }
 }
 
+/// Returns the folder next to the repository, whose root is two folders above this crate.
 fn caracal_files() -> PathBuf {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-    PathBuf::from(root).join("../shared/vectors")
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(3);
+    beside.expect("the repository has a parent folder").join("shared/vectors")
 }
