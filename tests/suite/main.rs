@@ -6,6 +6,7 @@ mod baseline;
 mod canary;
 mod cluster;
 mod cluster_fleet;
+mod compatibility;
 mod cut;
 mod dead_letters;
 mod delivery;
@@ -36,6 +37,7 @@ mod policy_paths;
 
 mod provisioned;
 mod proxy;
+mod python_sdk;
 mod replicas;
 mod resource;
 mod resp3;

@@ -9,16 +9,17 @@ struct Vectors {
     cases: Vec<Case>,
 }
 
+/// One test vector.
 #[derive(Deserialize)]
-struct Case {
-    name: String,
-    stream: String,
-    key_hex: String,
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) stream: String,
+    pub(crate) key_hex: String,
     #[serde(default)]
     fields: Vec<(String, String)>,
     #[serde(default)]
     fields_hex: Vec<(String, String)>,
-    expect: String,
+    pub(crate) expect: String,
     #[serde(default)]
     effect: Option<Value>,
     #[serde(default)]
@@ -26,7 +27,7 @@ struct Case {
 }
 
 impl Case {
-    fn fields(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+    pub(crate) fn fields(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
         let text =
             self.fields.iter().map(|(n, v)| (n.clone().into_bytes(), v.clone().into_bytes()));
         let hex = self.fields_hex.iter().map(|(n, v)| (unhex(n), unhex(v)));
@@ -41,7 +42,7 @@ fn unhex(text: &str) -> Vec<u8> {
         .collect()
 }
 
-fn vectors() -> Vec<Case> {
+pub(crate) fn vectors() -> Vec<Case> {
     let text = include_str!("../vectors/events.json");
     serde_json::from_str::<Vectors>(text).unwrap().cases
 }
