@@ -245,7 +245,10 @@ async fn retries_dead_letter_that_redis_rejects() {
         .query_async::<Value>(&mut connection)
         .await
         .unwrap();
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    eventually("a dead letter is rejected", || {
+        server.info("errorstats", "errorstat_OOM").is_some()
+    })
+    .await;
     assert_eq!(dead(&mut connection, Stream::SessionsRevoke).await.len(), 4);
     set("0", connection.clone()).await;
     eventually_dead(&server, Stream::SessionsRevoke, 5).await;

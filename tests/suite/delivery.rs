@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use caracal_revocation::internal::sign;
-use caracal_revocation::state::{DenyReason, NotReady, UnknownCause, Verdict};
+use caracal_revocation::state::{DenyReason, NotReady, OutageCause, UnknownCause, Verdict};
 use caracal_revocation::wire::{DelegationEvent, KeyRing, MessageBuilder, OccurredAt, Stream};
 use caracal_revocation::{Follower, Publisher};
 
@@ -249,7 +249,10 @@ async fn connects_with_password_user_and_unix_socket() {
     }
     let wrong = format!("redis://:wrong@127.0.0.1:{port}");
     let revocations = Follower::new(settings(&wrong, &ring())).spawn();
-    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    eventually("the login fails", || {
+        revocations.readiness(revocations.now()).outage == Some(OutageCause::Login)
+    })
+    .await;
     assert!(is_unknown(&revocations).is_some());
 }
 
