@@ -5,6 +5,7 @@ mod cli;
 mod config;
 mod decider;
 mod identity;
+mod proxy;
 mod routes;
 mod run;
 mod server;

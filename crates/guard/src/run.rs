@@ -11,8 +11,9 @@ use tokio::task::JoinSet;
 use crate::check;
 use crate::cli::Flags;
 use crate::config::{Config, ConfigError, File, Tokens};
+use crate::proxy::{Certificate, Proxy};
 use crate::routes::Routes;
-use crate::server::{Shutdown, serve};
+use crate::server::{Shutdown, serve, serve_tls};
 
 /// Reads the configuration from the flags, the environment and the file.
 pub(crate) fn configure(flags: &Flags) -> Result<Config, ConfigError> {
@@ -37,17 +38,31 @@ pub(crate) async fn run(flags: Flags) -> Result<(), ConfigError> {
         follower.run(async move { shutdown.wait().await })
     });
 
-    if let Some(address) = config.listeners.operations {
-        let operations = operations(&config, &revocations, exporter)?;
-        let listener = bind("CARACAL_GUARD_OPERATIONS", address).await?;
-        tasks.spawn(serve(listener, operations, config.limits, shutdown.clone()));
-    }
     let mut reloads: Vec<Box<dyn Fn(&Routes) + Send>> = Vec::new();
     if let Some(address) = config.listeners.check {
         let listener = bind("CARACAL_GUARD_CHECK", address).await?;
         let checks = check::Checks::new(&routes);
         tasks.spawn(serve(listener, checks.clone(), config.limits, shutdown.clone()));
         reloads.push(Box::new(move |routes| checks.reload(routes)));
+    }
+
+    if let (Some(address), Some(proxy)) = (config.listeners.proxy, &config.proxy) {
+        let front = Proxy::new(proxy, &routes, &config.limits, shutdown.clone())?;
+        let certificate = proxy.tls.as_ref().map(Certificate::load).transpose()?;
+        let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
+        let listener = bind("CARACAL_GUARD_LISTEN", address).await?;
+        tasks.spawn(serve_tls(listener, tls, front.clone(), config.limits, shutdown.clone()));
+        if let Some(certificate) = certificate {
+            tasks.spawn(certificate.follow(shutdown.clone()));
+        }
+        reloads.push(Box::new(move |routes| front.reload(routes)));
+    }
+
+    // Last, so that `/ready` answers only once every front listens.
+    if let Some(address) = config.listeners.operations {
+        let operations = operations(&config, &revocations, exporter)?;
+        let listener = bind("CARACAL_GUARD_OPERATIONS", address).await?;
+        tasks.spawn(serve(listener, operations, config.limits, shutdown.clone()));
     }
 
     let mut signals = Signals::new().map_err(|error| ConfigError::new("signals", error))?;
@@ -69,8 +84,11 @@ fn reload(
     reloads: &[Box<dyn Fn(&Routes) + Send>],
 ) {
     let result = configure(flags).and_then(|config| {
-        if config.listeners != running.listeners || config.upstream != running.upstream {
-            let problem = "listeners and upstream change only with a restart";
+        if config.listeners != running.listeners
+            || config.proxy != running.proxy
+            || config.limits != running.limits
+        {
+            let problem = "listeners, proxy and limits change only with a restart";
             return Err(ConfigError::new("listen", problem));
         }
         routes(&config, revocations)

@@ -310,6 +310,7 @@ mod unverified;
 mod websocket;
 
 pub use crate::metrics::LAG_BUCKETS;
+pub use answer::request_id;
 pub use challenge::ResourceMetadataError;
 pub use gateway::GatewayLayer;
 pub use guarded::{

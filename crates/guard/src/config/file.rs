@@ -36,6 +36,12 @@ pub(crate) struct Listen {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Proxy {
     pub(crate) upstream: Option<String>,
+    pub(crate) upstream_http2: Option<bool>,
+    pub(crate) upstream_ca_file: Option<String>,
+    pub(crate) tls_cert: Option<String>,
+    pub(crate) tls_key: Option<String>,
+    pub(crate) trusted_proxies: Vec<String>,
+    pub(crate) upgrades: Option<Vec<String>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -62,9 +68,17 @@ pub(crate) struct Operations {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Limits {
-    pub(crate) connections: Option<usize>,
+    pub(crate) connections: Option<u32>,
     pub(crate) header_timeout_ms: Option<u64>,
+    pub(crate) idle_ms: Option<u64>,
+    pub(crate) unread_ms: Option<u64>,
     pub(crate) drain_ms: Option<u64>,
+    pub(crate) headers: Option<usize>,
+    pub(crate) header_bytes: Option<u32>,
+    pub(crate) streams: Option<u32>,
+    pub(crate) connect_ms: Option<u64>,
+    pub(crate) response_ms: Option<u64>,
+    pub(crate) upload_ms: Option<u64>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

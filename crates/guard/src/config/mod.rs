@@ -2,8 +2,12 @@
 
 mod error;
 mod file;
+mod limits;
+mod proxy;
 mod resolve;
 
 pub(crate) use error::ConfigError;
 pub(crate) use file::File;
-pub(crate) use resolve::{Config, Limits, Tokens};
+pub(crate) use limits::Limits;
+pub(crate) use proxy::{ProxyConfig, TlsFiles};
+pub(crate) use resolve::{Config, Tokens};

@@ -9,10 +9,11 @@ use caracal_revocation::gateway::CutOptions;
 use caracal_revocation::mandate::{SubjectType, Use};
 use caracal_revocation::resource::Requirements;
 use caracal_revocation::state::Options;
-use http::Uri;
 
 use super::error::ConfigError;
 use super::file::{self, File};
+use super::limits::Limits;
+use super::proxy::ProxyConfig;
 use crate::cli::Flags;
 use crate::routes::{Profile, RoutePattern, RouteRules};
 
@@ -21,8 +22,7 @@ use crate::routes::{Profile, RoutePattern, RouteRules};
 pub(crate) struct Config {
     pub(crate) follower: Settings,
     pub(crate) listeners: Listeners,
-    /// The service behind the reverse proxy.
-    pub(crate) upstream: Option<Uri>,
+    pub(crate) proxy: Option<ProxyConfig>,
     pub(crate) tokens: Tokens,
     pub(crate) profile: Profile,
     pub(crate) single_use: bool,
@@ -58,16 +58,6 @@ pub(crate) struct VerifierConfig {
     pub(crate) jwks_url: Option<String>,
     pub(crate) uses: Vec<Use>,
     pub(crate) insecure_http_keys: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Limits {
-    /// The largest number of open connections of each listener.
-    pub(crate) connections: usize,
-    /// The time in which a client must send the headers of a request.
-    pub(crate) header_timeout: Duration,
-    /// The time that running requests have to end after a signal to stop.
-    pub(crate) drain: Duration,
 }
 
 impl Config {
@@ -112,9 +102,8 @@ impl Config {
         };
         listeners.check()?;
 
-        let upstream = text(&flags.upstream, "CARACAL_GUARD_UPSTREAM", &file.proxy.upstream);
-        let upstream = upstream.map(|url| parse_upstream(&url)).transpose()?;
-        match (listeners.proxy, &upstream) {
+        let proxy = ProxyConfig::resolve(&flags.upstream, &environment, &file.proxy)?;
+        match (listeners.proxy, &proxy) {
             (Some(_), None) => {
                 return Err(ConfigError::new(
                     "CARACAL_GUARD_UPSTREAM",
@@ -181,31 +170,17 @@ impl Config {
         let routes = file.routes.iter().enumerate().map(rules).collect::<Result<_, _>>()?;
         let default = file::Route { path: "/*".to_owned(), ..file::Route::default() };
         let default_route = resolve_route(0, &default, verified)?;
-        let file::Limits { connections, header_timeout_ms, drain_ms } = file.limits;
-        let milliseconds =
-            |value: Option<u64>, default| Duration::from_millis(value.unwrap_or(default));
-        let limits = Limits {
-            connections: connections.unwrap_or(20_000),
-            header_timeout: milliseconds(header_timeout_ms, 10_000),
-            drain: milliseconds(drain_ms, 10_000),
-        };
-        if limits.connections == 0 || limits.header_timeout.is_zero() {
-            return Err(ConfigError::new(
-                "limits",
-                "connections and header_timeout_ms must be above 0",
-            ));
-        }
         Ok(Self {
             follower,
             listeners,
-            upstream,
+            proxy,
             tokens,
             profile,
             single_use,
             routes,
             default_route,
             operations_bearer: file.operations.bearer_file.clone(),
-            limits,
+            limits: Limits::resolve(&file.limits)?,
         })
     }
 }
@@ -310,28 +285,7 @@ fn parse_address(setting: &str, value: &str) -> Result<SocketAddr, ConfigError> 
     value.trim().parse().map_err(|_| ConfigError::new(setting, problem))
 }
 
-fn parse_upstream(value: &str) -> Result<Uri, ConfigError> {
-    let setting = "CARACAL_GUARD_UPSTREAM";
-    let uri: Uri = value
-        .trim()
-        .parse()
-        .map_err(|_| ConfigError::new(setting, "expected a URL such as http://127.0.0.1:3000"))?;
-    let problem = match (uri.scheme_str(), uri.authority()) {
-        (Some("http" | "https"), Some(authority)) if authority.as_str().contains('@') => {
-            "holds a user or a password"
-        }
-        (Some("http" | "https"), Some(_))
-            if !matches!(uri.path(), "" | "/") || uri.query().is_some() =>
-        {
-            "must have no path and no query"
-        }
-        (Some("http" | "https"), Some(_)) => return Ok(uri),
-        _ => "expected a URL such as http://127.0.0.1:3000",
-    };
-    Err(ConfigError::new(setting, problem))
-}
-
-fn parse_bool(setting: &str, value: &str) -> Result<bool, ConfigError> {
+pub(super) fn parse_bool(setting: &str, value: &str) -> Result<bool, ConfigError> {
     match value.trim() {
         "true" => Ok(true),
         "false" => Ok(false),
@@ -339,6 +293,6 @@ fn parse_bool(setting: &str, value: &str) -> Result<bool, ConfigError> {
     }
 }
 
-fn split_list(value: &str) -> Vec<String> {
+pub(super) fn split_list(value: &str) -> Vec<String> {
     value.split(',').map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned).collect()
 }

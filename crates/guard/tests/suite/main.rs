@@ -27,4 +27,5 @@ mod caddy;
 mod check_connections;
 mod checks;
 mod nginx;
+mod proxy;
 mod traefik;

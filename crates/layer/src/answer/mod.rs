@@ -14,6 +14,7 @@ pub(crate) use client::{ClientCapabilities, came_through_proxy, is_grpc};
 pub(crate) use denial::Denial;
 pub(crate) use grpc::GrpcStatus;
 pub(crate) use request_id::RequestId;
+pub use request_id::request_id;
 #[cfg(feature = "opa")]
 pub(crate) use respond::{Content, respond};
 #[cfg(feature = "opa")]

@@ -37,6 +37,13 @@ impl RequestId {
     }
 }
 
+/// Returns the id under which a request is answered and logged: the client's own `X-Request-Id` if
+/// that is 1 to 128 bytes of visible ASCII, else a new UUID (version 7).
+#[must_use]
+pub fn request_id(headers: &HeaderMap) -> HeaderValue {
+    RequestId::of(headers).to_header()
+}
+
 fn readable(value: &HeaderValue) -> Option<&str> {
     let bytes = value.as_bytes();
     let fits =
@@ -60,6 +67,8 @@ mod tests {
     fn keeps_short_client_id_of_visible_ascii() {
         for sent in ["a", "req-1!\"~", &"x".repeat(128)] {
             assert_eq!(id_for(Some(sent.as_bytes())), sent);
+            let headers = HeaderMap::from_iter([(X_REQUEST_ID, sent.parse().unwrap())]);
+            assert_eq!(request_id(&headers), sent);
         }
     }
 

@@ -1,0 +1,72 @@
+//! The front of the reverse proxy: checks each request, and guards the service by the routes.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use arc_swap::ArcSwap;
+use caracal_revocation::gateway::request_id;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use tower::Service;
+
+use super::forward::Forward;
+use super::message;
+use crate::config::{ConfigError, Limits, ProxyConfig};
+use crate::routes::{GuardBody, Routed, Routes};
+use crate::server::Shutdown;
+
+/// The label of this front in metrics and logs.
+pub(super) const FRONT: &str = "proxy";
+
+/// A reverse proxy. Cloning it is cheap.
+#[derive(Clone)]
+pub(crate) struct Proxy {
+    routed: Arc<ArcSwap<Routed<Incoming>>>,
+    forward: Forward,
+}
+
+impl Proxy {
+    /// Creates the reverse proxy. It connects to the service with the first request.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if the service's certificate authorities cannot be read.
+    pub(crate) fn new(
+        config: &ProxyConfig,
+        routes: &Routes,
+        limits: &Limits,
+        shutdown: Shutdown,
+    ) -> Result<Self, ConfigError> {
+        let forward = Forward::new(config, limits, &routes.revocations, shutdown)?;
+        let routed = Routed::new(routes, FRONT, forward.clone());
+        Ok(Self { routed: Arc::new(ArcSwap::from_pointee(routed)), forward })
+    }
+
+    /// Decides by these routes from here on.
+    pub(crate) fn reload(&self, routes: &Routes) {
+        self.routed.store(Arc::new(Routed::new(routes, FRONT, self.forward.clone())));
+    }
+}
+
+impl Service<Request<Incoming>> for Proxy {
+    type Response = Response<GuardBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        let (head, body) = request.into_parts();
+        if let Err(error) = message::check(&head) {
+            let answer = error.respond(head.version, &request_id(&head.headers));
+            let body = |bytes| Full::new(bytes).map_err(|never| match never {}).boxed_unsync();
+            return Box::pin(async move { Ok(answer.map(body)) });
+        }
+        Routed::clone(&self.routed.load()).call(Request::from_parts(head, body))
+    }
+}

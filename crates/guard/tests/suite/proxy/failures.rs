@@ -1,0 +1,149 @@
+//! A service that cannot be reached, breaks off, or is too slow.
+
+use tokio::net::TcpListener;
+
+use super::raw_service::RawService;
+use super::service::Service;
+use super::{Proxied, eventually};
+use crate::exchange::{body, header, status};
+use crate::world::free_address;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_502_if_the_service_cannot_be_reached() {
+    let proxied = Proxied::start(&format!("http://{}", free_address()), "").await;
+    let id = ["X-Request-Id: request-7"];
+    let response = proxied.request("ar-1", "GET", "/", &id, b"").await;
+    assert_eq!(status(&response), 502, "{response}");
+    assert_eq!(header(&response, "retry-after"), Some("1"));
+    assert_eq!(header(&response, "content-type"), Some("application/json"));
+    assert_eq!(header(&response, "x-request-id"), Some("request-7"));
+    let expected = r#"{"error":"bad_gateway","error_description":"the service cannot be reached","requestId":"request-7"}"#;
+    assert_eq!(body(&response), expected);
+    let failures = r#"caracal_guard_upstream_failures_total{kind="unreachable"}"#;
+    assert_eq!(proxied.guard.metric(failures).await, Some(1.0));
+    assert!(proxied.guard.log().contains("the service failed"), "{}", proxied.guard.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_502_to_an_invalid_response() {
+    for answer in [
+        "",
+        "nonsense\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nxx",
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                use tokio::io::{AsyncReadExt, AsyncWriteExt};
+                let _ = stream.read(&mut [0; 4096]).await;
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        let proxied = Proxied::start(&format!("http://{address}"), "").await;
+        let response = proxied.request("ar-1", "GET", "/", &[], b"").await;
+        assert_eq!(status(&response), 502, "{answer:?}: {response}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_that_the_service_breaks_off_does_not_look_whole() {
+    let answers: [&[u8]; 2] = [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nten bytes\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\na\r\nten bytes\n\r\n!\r\n",
+    ];
+    for answer in answers {
+        let service = BreakingService::start(answer).await;
+        let proxied = Proxied::start(&service, "").await;
+        let response = proxied.request("ar-1", "GET", "/", &[], b"").await;
+        assert_eq!(status(&response), 200, "{response}");
+        assert!(response.contains("ten bytes") && !response.ends_with("0\r\n\r\n"), "{response}");
+    }
+}
+
+/// A service that answers and closes the connection.
+struct BreakingService;
+
+impl BreakingService {
+    async fn start(answer: &'static [u8]) -> String {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.read(&mut [0; 4096]).await;
+                let _ = stream.write_all(answer).await;
+            }
+        });
+        format!("http://{address}")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_504_if_the_service_is_too_slow() {
+    let service = Service::start().await;
+    let limits = "[limits]\nresponse_ms = 300\n";
+    let proxied = Proxied::start(&service.url(), limits).await;
+    let response = proxied.request("ar-1", "GET", "/never", &[], b"").await;
+    assert_eq!(status(&response), 504, "{response}");
+    assert!(body(&response).contains(r#""error":"gateway_timeout""#), "{response}");
+    assert_eq!(header(&response, "retry-after"), None);
+    eventually("the service's handler is dropped", || service.seen.dropped() == 1).await;
+    // A response that has begun has no limit.
+    let mut client = proxied.open("ar-1", "GET", "/sse", &[]).await;
+    client.read_until("data: 1\n\n").await;
+    tokio::time::sleep(std::time::Duration::from_millis(900)).await;
+    proxied.world.revoke("ar-1").await;
+    assert!(client.read_all().await.contains("event: revoked"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_408_if_the_client_pauses_its_upload() {
+    let service = Service::start().await;
+    let limits = "[limits]\nupload_ms = 300\n";
+    let proxied = Proxied::start(&service.url(), limits).await;
+    let more = ["Content-Length: 100", "Connection: close"];
+    let mut client = proxied.open("ar-1", "POST", "/upload", &more).await;
+    client.send(b"half").await;
+    let response = client.read_all().await;
+    assert_eq!(status(&response), 408, "{response}");
+    eventually("the service's end", || service.seen.upload_end().is_some()).await;
+    assert!(service.seen.upload_end().unwrap().is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refuses_request_beyond_the_limits_of_headers() {
+    let service = RawService::start(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    let limits = "[limits]\nheaders = 10\nheader_bytes = 8192\n";
+    let proxied = Proxied::start(&format!("http://{}", service.address), limits).await;
+    let many = vec!["X: 1"; 10];
+    let response = proxied.request("ar-1", "GET", "/", &many, b"").await;
+    assert_eq!(status(&response), 431, "{response}");
+    let long = format!("X: {}", "x".repeat(9_000));
+    let response = proxied.request("ar-1", "GET", "/", &[&long], b"").await;
+    assert_eq!(status(&response), 431, "{response}");
+    assert_eq!(service.take(), []);
+    let response = proxied.request("ar-1", "GET", "/", &["X: 1"], b"").await;
+    assert_eq!(status(&response), 200, "{response}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn closes_connection_without_requests() {
+    let service = Service::start().await;
+    let limits = "[limits]\nheader_timeout_ms = 300\nidle_ms = 300\nconnections = 2\n";
+    let proxied = Proxied::start(&service.url(), limits).await;
+    // The first bytes of HTTP/2 decide its version: a client may stop there.
+    for bytes in [&b""[..], b"PRI * HTTP/2.0\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET / HT"]
+    {
+        let stream = tokio::net::TcpStream::connect(proxied.address).await.unwrap();
+        let mut client = super::Client { stream, read: Vec::new() };
+        client.send(bytes).await;
+        client.read_all().await;
+    }
+    let response = proxied.request("ar-1", "POST", "/upload", &["Content-Length: 0"], b"").await;
+    assert_eq!(status(&response), 200, "{response}");
+}
