@@ -67,6 +67,21 @@ impl ProxyError {
         }
     }
 
+    /// Returns the answer to a gRPC call: status 200, and the error in `grpc-status`. Clients such
+    /// as tonic's take a 502 with a body for a broken message.
+    pub(super) fn respond_grpc(self, request_id: &HeaderValue) -> Response<Bytes> {
+        // UNAVAILABLE, or INVALID_ARGUMENT.
+        let code = if self.failure().is_some() { "14" } else { "3" };
+        let mut response = Response::new(Bytes::new());
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(X_REQUEST_ID, request_id.clone());
+        headers.insert("grpc-status", HeaderValue::from_static(code));
+        headers.insert("grpc-message", HeaderValue::from_static(self.description()));
+        response
+    }
+
     /// Returns the answer, in the same form as a denial.
     pub(super) fn respond(self, version: Version, request_id: &HeaderValue) -> Response<Bytes> {
         let status = self.status();

@@ -84,11 +84,15 @@ impl Inner {
             return answer.map(|body| Either::Left(Full::new(body)));
         };
         let (version, id) = (request.version(), request_id(request.headers()));
-        match self.forward(request, identity, &id).await {
+        let forwarding = self.rules.forwarding(&request);
+        let is_grpc = forwarding.is_grpc;
+        match self.forward(request, forwarding, identity, &id).await {
             Ok(response) => response.map(Either::Right),
             Err((error, cause)) => {
                 self.failures.record(error, cause.as_ref());
-                error.respond(version, &id).map(|body| Either::Left(Full::new(body)))
+                let answer =
+                    if is_grpc { error.respond_grpc(&id) } else { error.respond(version, &id) };
+                answer.map(|body| Either::Left(Full::new(body)))
             }
         }
     }
@@ -96,13 +100,13 @@ impl Inner {
     async fn forward(
         &self,
         mut request: Request<GuardedRequestBody<Incoming>>,
+        forwarding: Forwarding,
         identity: http::HeaderMap,
         id: &http::HeaderValue,
     ) -> Result<Response<Download>, (ProxyError, Option<BoxError>)> {
         let own = |error| (error, None);
         let on_client = hyper::upgrade::on(&mut request);
         let (mut head, body) = request.into_parts();
-        let forwarding = self.rules.forwarding(&head);
         if forwarding.upgrade.is_some() && !body.is_end_stream() {
             return Err(own(ProxyError::Malformed("an upgrade has no body")));
         }

@@ -6,7 +6,7 @@ use http::header::{
     TRANSFER_ENCODING,
 };
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderValue, Uri, Version, request, response};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version, request, response};
 use ipnet::IpNet;
 
 use super::error::ProxyError;
@@ -38,9 +38,12 @@ pub(super) struct Rules {
 impl Rules {
     /// Chooses how to forward a request. gRPC needs the trailers of HTTP/2; an upgrade needs
     /// HTTP/1.1.
-    pub(super) fn forwarding(&self, head: &request::Parts) -> Forwarding {
-        let upgrade = Upgrade::of(head, &self.upgrades);
-        let is_grpc = head.version == Version::HTTP_2 && is_grpc(&head.headers);
+    pub(super) fn forwarding<B>(&self, request: &Request<B>) -> Forwarding {
+        let upgrade = Upgrade::of(request, &self.upgrades);
+        let is_grpc = request.version() == Version::HTTP_2
+            && request.method() == Method::POST
+            && takes_trailers(request.headers())
+            && is_grpc(request.headers());
         let is_http2 = upgrade.is_none() && (self.always_http2 || is_grpc);
         Forwarding { is_grpc, is_http2, upgrade }
     }
@@ -57,9 +60,7 @@ impl Rules {
     ) -> Result<(), ProxyError> {
         let connection = head.extensions.remove::<Connection>();
         let headers = &mut head.headers;
-        let takes_trailers = headers.get_all(TE).iter().flat_map(hop_by_hop::options);
-        let takes_trailers =
-            takes_trailers.into_iter().any(|option| option.eq_ignore_ascii_case(b"trailers"));
+        let takes_trailers = takes_trailers(headers);
         hop_by_hop::remove(headers);
         // This proxy answers the expectation itself, when it reads the body.
         headers.remove(EXPECT);
@@ -112,6 +113,12 @@ impl Rules {
         head.uri = uri.build().map_err(|_| ProxyError::Malformed("the path is not valid"))?;
         Ok(())
     }
+}
+
+/// Returns `true` if the client accepts trailers.
+fn takes_trailers(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TE).iter().flat_map(hop_by_hop::options);
+    codings.any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
 }
 
 /// Returns `true` for gRPC, and `false` for gRPC-Web, whose trailers are in the body.

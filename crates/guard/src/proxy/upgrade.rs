@@ -1,7 +1,7 @@
 //! Requests that ask for another protocol on their connection.
 
 use http::header::{CONNECTION, UPGRADE};
-use http::{HeaderMap, HeaderValue, Method, Version, request};
+use http::{HeaderMap, HeaderValue, Method, Request, Version};
 
 use super::hop_by_hop::options;
 
@@ -15,11 +15,11 @@ pub(super) struct Upgrade {
 impl Upgrade {
     /// Returns the protocol that a request asks for. A request for any other one is forwarded
     /// without `Upgrade`, and the service answers it in HTTP.
-    pub(super) fn of(head: &request::Parts, allowed: &[String]) -> Option<Self> {
-        if head.version != Version::HTTP_11 || head.method != Method::GET {
+    pub(super) fn of<B>(request: &Request<B>, allowed: &[String]) -> Option<Self> {
+        if request.version() != Version::HTTP_11 || request.method() != Method::GET {
             return None;
         }
-        let protocol = named(&head.headers)?;
+        let protocol = named(request.headers())?;
         allowed.contains(&protocol).then_some(Self { protocol })
     }
 
@@ -55,8 +55,6 @@ fn named(headers: &HeaderMap) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use http::Request;
-
     use super::*;
 
     #[test]
@@ -77,8 +75,7 @@ mod tests {
             for value in upgrade {
                 request = request.header(UPGRADE, *value);
             }
-            let head = request.body(()).unwrap().into_parts().0;
-            let found = Upgrade::of(&head, &allowed);
+            let found = Upgrade::of(&request.body(()).unwrap(), &allowed);
             assert_eq!(found.is_some(), expected, "{method} {connection} {upgrade:?}");
         }
     }

@@ -1,11 +1,16 @@
 //! The reverse proxy, with real clients and a real service behind.
 
 mod cutting;
+mod differential;
 mod failures;
 mod forwarding;
+mod grpc;
+mod http2;
 mod raw_service;
 mod service;
 mod smuggling;
+mod tls;
+mod websocket;
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;

@@ -25,8 +25,7 @@ use tokio::net::TcpListener;
 /// - `/upload`: counts the body, and answers after it;
 /// - `/echo`: sends the body back while it arrives, with its trailers;
 /// - `/never`: no answer;
-/// - `/ws`: a WebSocket that sends `welcome`, and then echoes;
-/// - `/ws-partial`: a WebSocket that sends the first part of a frame.
+/// - `/ws`: a WebSocket that sends `welcome`, and then echoes.
 #[derive(Clone)]
 pub(crate) struct Service {
     pub(crate) address: SocketAddr,
