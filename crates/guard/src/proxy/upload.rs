@@ -21,8 +21,9 @@ use crate::identity;
 pin_project! {
     /// The body of a request that is forwarded. Its trailers lose what only this proxy may say.
     pub(super) struct Upload {
+        // `None` for a request without a body that is sent again.
         #[pin]
-        body: GuardedRequestBody<Incoming>,
+        body: Option<GuardedRequestBody<Incoming>>,
         progress: Progress,
     }
 }
@@ -49,8 +50,12 @@ pub(super) enum Side {
 
 impl Upload {
     pub(super) fn new(body: GuardedRequestBody<Incoming>) -> Self {
-        let state = State { waits_for: Side::Service, since: Instant::now(), has_failed: false };
-        Self { body, progress: Progress(Arc::new(Mutex::new(state))) }
+        Self { body: Some(body), progress: Progress::new() }
+    }
+
+    /// Creates a body without content.
+    pub(super) fn empty() -> Self {
+        Self { body: None, progress: Progress::new() }
     }
 
     pub(super) fn progress(&self) -> Progress {
@@ -59,6 +64,11 @@ impl Upload {
 }
 
 impl Progress {
+    fn new() -> Self {
+        let state = State { waits_for: Side::Service, since: Instant::now(), has_failed: false };
+        Self(Arc::new(Mutex::new(state)))
+    }
+
     /// Returns `true` if reading the body from the client failed.
     pub(super) fn has_failed(&self) -> bool {
         self.state().has_failed
@@ -109,7 +119,8 @@ impl Body for Upload {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.project();
-        let frame = this.body.poll_frame(cx);
+        let Some(body) = this.body.as_pin_mut() else { return Poll::Ready(None) };
+        let frame = body.poll_frame(cx);
         match &frame {
             Poll::Pending => this.progress.wait_for(Side::Client, false),
             Poll::Ready(Some(Err(_))) => this.progress.state().has_failed = true,
@@ -122,11 +133,11 @@ impl Body for Upload {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
 }
 
@@ -148,14 +159,9 @@ mod tests {
     const CLIENT: Duration = Duration::from_secs(60);
     const SERVICE: Duration = Duration::from_secs(10);
 
-    fn progress() -> Progress {
-        let state = State { waits_for: Side::Service, since: Instant::now(), has_failed: false };
-        Progress(Arc::new(Mutex::new(state)))
-    }
-
     #[tokio::test(start_paused = true)]
     async fn blames_the_side_that_must_act() {
-        let (start, upload) = (Instant::now(), progress());
+        let (start, upload) = (Instant::now(), Progress::new());
         assert_eq!(upload.stalled(Some(CLIENT), SERVICE).await, Side::Service);
         assert_eq!(start.elapsed(), SERVICE);
 
@@ -167,7 +173,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn each_part_that_the_service_takes_renews_its_time() {
-        let (start, upload) = (Instant::now(), progress());
+        let (start, upload) = (Instant::now(), Progress::new());
         let uploading = upload.clone();
         tokio::spawn(async move {
             for _ in 0..3 {
@@ -182,7 +188,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_without_limit_may_pause() {
-        let upload = progress();
+        let upload = Progress::new();
         upload.wait_for(Side::Client, false);
         let stalled = upload.stalled(None, SERVICE);
         assert!(tokio::time::timeout(CLIENT * 60, stalled).await.is_err());

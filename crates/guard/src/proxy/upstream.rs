@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use http::{Request, Response, Uri};
+use http::{Method, Request, Response, Uri};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::Client;
@@ -59,11 +60,21 @@ impl Upstream {
     }
 
     /// Sends a request over HTTP/1.1, and returns the head of the response.
+    ///
+    /// A service may close an unused connection just when a request arrives on it. A request that
+    /// changes nothing is then sent again, once.
     pub(super) async fn send_http1(
         &self,
         request: Request<Upload>,
     ) -> Result<Response<Incoming>, (ProxyError, BoxError)> {
-        self.http1.request(request).await.map_err(|error| {
+        let copy = copy_of(&request);
+        let mut sent = self.http1.request(request).await;
+        if let (Err(error), Some(copy)) = (&sent, copy)
+            && is_closed(error)
+        {
+            sent = self.http1.request(copy).await;
+        }
+        sent.map_err(|error| {
             let kind = match error.is_connect() {
                 true if is_late(&error) => ProxyError::ConnectTimeout,
                 true => ProxyError::Unreachable,
@@ -81,6 +92,39 @@ impl Upstream {
     ) -> Result<(Response<Incoming>, Stream), (ProxyError, BoxError)> {
         self.http2.send(request).await
     }
+}
+
+/// Returns a copy of a request that may be sent twice: it has no body, and is safe (RFC 9110, section
+/// 9.2.1).
+fn copy_of(request: &Request<Upload>) -> Option<Request<Upload>> {
+    let is_safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if !is_safe || !request.body().is_end_stream() {
+        return None;
+    }
+    let mut copy = Request::new(Upload::empty());
+    copy.method_mut().clone_from(request.method());
+    copy.uri_mut().clone_from(request.uri());
+    copy.headers_mut().clone_from(request.headers());
+    Some(copy)
+}
+
+/// Returns `true` if the connection was closed before any part of a response.
+fn is_closed(error: &(dyn std::error::Error + 'static)) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionReset};
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let closed = error
+            .downcast_ref::<hyper::Error>()
+            .is_some_and(|error| error.is_incomplete_message() || error.is_canceled());
+        let reset = error
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| matches!(error.kind(), BrokenPipe | ConnectionReset));
+        if closed || reset {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// Returns `true` if a time limit caused this error.

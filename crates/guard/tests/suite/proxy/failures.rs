@@ -1,5 +1,8 @@
 //! A service that cannot be reached, breaks off, or is too slow.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use tokio::net::TcpListener;
 
 use super::raw_service::RawService;
@@ -62,6 +65,40 @@ async fn a_response_that_the_service_breaks_off_does_not_look_whole() {
         let response = proxied.request("ar-1", "GET", "/", &[], b"").await;
         assert_eq!(status(&response), 200, "{response}");
         assert!(response.contains("ten bytes") && !response.ends_with("0\r\n\r\n"), "{response}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn repeats_safe_request_on_a_connection_that_just_closed() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    // A service that answers one request on each connection, and closes at the next one.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&requests);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let counter = Arc::clone(&counter);
+            tokio::spawn(async move {
+                let _ = stream.read(&mut [0; 4096]).await;
+                counter.fetch_add(1, Ordering::Relaxed);
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+                if stream.read(&mut [0; 4096]).await.is_ok_and(|read| read > 0) {
+                    counter.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    let proxied = Proxied::start(&format!("http://{address}"), "").await;
+    for (method, expected, sent) in [
+        ("GET", 200, 1),
+        // Refused on the first connection, answered on a second one.
+        ("GET", 200, 3),
+        ("POST", 502, 4),
+    ] {
+        let response = proxied.request("ar-1", method, "/", &[], b"").await;
+        assert_eq!(status(&response), expected, "{response}");
+        eventually("the service counts", || requests.load(Ordering::Relaxed) == sent).await;
     }
 }
 
@@ -146,4 +183,32 @@ async fn closes_connection_without_requests() {
     }
     let response = proxied.request("ar-1", "POST", "/upload", &["Content-Length: 0"], b"").await;
     assert_eq!(status(&response), 200, "{response}");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn closes_connection_of_a_client_that_does_not_read() {
+    let service = Service::start().await;
+    let limits = "[limits]\nunread_ms = 1000\n";
+    let proxied = Proxied::start(&service.url(), limits).await;
+    // The service sends until every buffer on the way is full.
+    let client = proxied.open("ar-1", "GET", "/flood", &[]).await;
+    eventually("the service's response is dropped", || service.seen.dropped() == 1).await;
+    drop(client);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_beyond_the_limit_waits_for_its_turn() {
+    let service = Service::start().await;
+    let proxied = Proxied::start(&service.url(), "[limits]\nconnections = 1\n").await;
+    let mut first = proxied.open("ar-1", "GET", "/sse", &[]).await;
+    first.read_until("data: 1").await;
+    let more = ["Content-Length: 0", "Connection: close"];
+    let mut second = proxied.open("ar-2", "POST", "/upload", &more).await;
+    // Not answered while the first connection is open; answered once it is closed.
+    let early =
+        tokio::time::timeout(std::time::Duration::from_millis(300), second.read_all()).await;
+    assert!(early.is_err(), "{early:?}");
+    drop(first);
+    assert!(second.read_all().await.ends_with("whole"));
 }

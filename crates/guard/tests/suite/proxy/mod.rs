@@ -6,6 +6,7 @@ mod failures;
 mod forwarding;
 mod grpc;
 mod http2;
+mod page;
 mod raw_service;
 mod service;
 mod smuggling;

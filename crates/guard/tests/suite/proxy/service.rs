@@ -21,6 +21,7 @@ use tokio::net::TcpListener;
 ///
 /// - `/sse`: an event, and then nothing;
 /// - `/chunked`: a chunk every 10 ms, without an end;
+/// - `/flood`: as much as the client takes;
 /// - `/length`: a million announced bytes, ten every 10 ms;
 /// - `/upload`: counts the body, and answers after it;
 /// - `/echo`: sends the body back while it arrives, with its trailers;
@@ -104,6 +105,7 @@ pub(crate) fn app(seen: &Seen) -> Router {
     Router::new()
         .route("/sse", get(sse))
         .route("/chunked", get(chunked))
+        .route("/flood", get(flood))
         .route("/length", get(length))
         .route("/upload", post(upload))
         .route("/echo", any(echo))
@@ -132,6 +134,14 @@ fn endless(seen: &Seen, part: &'static str) -> Body {
 
 async fn chunked(State(seen): State<Seen>) -> Response {
     endless(&seen, "chunk\n").into_response()
+}
+
+async fn flood(State(seen): State<Seen>) -> Response {
+    let chunk = Bytes::from(vec![b'x'; 64 * 1024]);
+    let chunks = stream::unfold((seen.counted(), chunk), async |(guard, chunk)| {
+        Some((Ok::<_, Infallible>(chunk.clone()), (guard, chunk)))
+    });
+    Body::from_stream(chunks).into_response()
 }
 
 async fn length(State(seen): State<Seen>) -> Response {
