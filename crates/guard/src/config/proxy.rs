@@ -57,8 +57,11 @@ impl ProxyConfig {
                 text("CARACAL_GUARD_TLS_CERT", &file.tls_cert),
                 text("CARACAL_GUARD_TLS_KEY", &file.tls_key),
             )?,
-            trusted_proxies: networks.iter().map(parse_network).collect::<Result<_, _>>()?,
-            upgrades: upgrades.iter().map(parse_upgrade).collect::<Result<_, _>>()?,
+            trusted_proxies: networks
+                .iter()
+                .map(|text| parse_network(text))
+                .collect::<Result<_, _>>()?,
+            upgrades: upgrades.iter().map(|text| parse_upgrade(text)).collect::<Result<_, _>>()?,
         }))
     }
 }
@@ -79,7 +82,7 @@ fn tls(cert: Option<String>, key: Option<String>) -> Result<Option<TlsFiles>, Co
 }
 
 /// Accepts a network such as `10.0.0.0/8`, or one address.
-fn parse_network(value: &String) -> Result<IpNet, ConfigError> {
+fn parse_network(value: &str) -> Result<IpNet, ConfigError> {
     let network =
         value.parse::<IpNet>().or_else(|_| value.parse::<std::net::IpAddr>().map(IpNet::from));
     network.map_err(|_| {
@@ -90,7 +93,7 @@ fn parse_network(value: &String) -> Result<IpNet, ConfigError> {
 
 /// Accepts the name of a protocol. HTTP itself is none: requests inside an upgraded connection
 /// would not be checked.
-fn parse_upgrade(value: &String) -> Result<String, ConfigError> {
+fn parse_upgrade(value: &str) -> Result<String, ConfigError> {
     let name = value.to_ascii_lowercase();
     let problem = if HeaderName::try_from(name.as_str()).is_err() {
         "expected names of protocols, such as websocket"

@@ -66,7 +66,7 @@ impl Failures {
             kind,
             cause,
             skipped,
-            "the service failed; its requests are answered 502 or 504"
+            "a request to the service failed and is answered 502 or 504; check the service"
         );
     }
 }

@@ -31,7 +31,9 @@ type Failure = (ProxyError, BoxError);
 
 /// An open stream, until this is dropped.
 #[derive(Clone, Debug)]
-pub(super) struct Stream(#[expect(dead_code, reason = "counted while it lives")] Arc<()>);
+pub(super) struct Stream {
+    _open: Arc<()>,
+}
 
 #[derive(Clone)]
 pub(super) struct Http2 {
@@ -65,7 +67,7 @@ impl Http2 {
         for _ in 0..RETRIES {
             let Connection { mut sender, streams, .. } = self.connection().await?;
             match sender.try_send_request(request).await {
-                Ok(response) => return Ok((response, Stream(streams))),
+                Ok(response) => return Ok((response, Stream { _open: streams })),
                 Err(mut error) => match error.take_message() {
                     Some(unsent) => request = unsent,
                     None => return Err((ProxyError::Broken, error.into_error().into())),

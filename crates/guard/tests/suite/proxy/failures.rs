@@ -24,7 +24,11 @@ async fn answers_502_if_the_service_cannot_be_reached() {
     assert_eq!(body(&response), expected);
     let failures = r#"caracal_guard_upstream_failures_total{kind="unreachable"}"#;
     assert_eq!(proxied.guard.metric(failures).await, Some(1.0));
-    assert!(proxied.guard.log().contains("the service failed"), "{}", proxied.guard.log());
+    assert!(
+        proxied.guard.log().contains("a request to the service failed"),
+        "{}",
+        proxied.guard.log()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

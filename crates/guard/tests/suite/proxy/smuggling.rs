@@ -190,6 +190,8 @@ async fn every_target_has_one_reading_or_is_refused() {
         ("GET /a?b HTTP/1.1", "a", Some("GET /a?b HTTP/1.1")),
         ("GET http://a/b HTTP/1.1", "a", Some("GET /b HTTP/1.1")),
         ("GET http://A HTTP/1.1", "a", Some("GET / HTTP/1.1")),
+        ("GET http://a?b HTTP/1.1", "a", Some("GET /?b HTTP/1.1")),
+        ("GET /a#b HTTP/1.1", "a", Some("GET /a HTTP/1.1")),
         ("GET //b/c HTTP/1.1", "a", Some("GET //b/c HTTP/1.1")),
         ("GET /%2e%2e/b HTTP/1.1", "a", Some("GET /%2e%2e/b HTTP/1.1")),
         ("GET http://b/a HTTP/1.1", "a", None),

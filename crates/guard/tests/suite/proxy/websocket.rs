@@ -90,6 +90,21 @@ async fn closes_websocket_with_1001_when_the_program_stops() {
     assert!(!proxied.guard.log().contains("broken off"), "{}", proxied.guard.log());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_websocket_counts_as_a_connection() {
+    let service = Service::start().await;
+    let proxied = Proxied::start(&service.url(), "[limits]\nconnections = 1\n").await;
+    let mut socket = connect(&proxied, "ar-1").await.unwrap();
+    assert_eq!(next(&mut socket).await, Message::text("welcome"));
+    let more = ["Content-Length: 0", "Connection: close"];
+    let mut second = proxied.open("ar-2", "POST", "/upload", &more).await;
+    let early =
+        tokio::time::timeout(std::time::Duration::from_millis(300), second.read_all()).await;
+    assert!(early.is_err(), "{early:?}");
+    socket.close(None).await.unwrap();
+    assert!(second.read_all().await.ends_with("whole"));
+}
+
 /// A service that switches to any protocol, sends these bytes, and then echoes.
 async fn switching(protocol: &'static str, first: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
