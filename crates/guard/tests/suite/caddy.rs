@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::front::Front;
+use crate::front_denials::check_denials;
 use crate::front_exchanges::check_exchanges;
 use crate::front_outages::{SHORT_BOUND, denies_during_outages};
 use crate::page;
@@ -44,6 +45,7 @@ async fn caddy_decides_every_case() {
         let front = Front { world: &site.world, upstream: &site.upstream, address };
         front.check().await;
         check_exchanges(&front).await;
+        check_denials(&front, 403).await;
     }
 }
 

@@ -12,6 +12,7 @@
 mod exchange;
 mod front;
 mod front_cases;
+mod front_denials;
 mod front_exchanges;
 mod front_outages;
 mod page;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::front::Front;
+use crate::front_denials::check_denials;
 use crate::front_exchanges::check_exchanges;
 use crate::front_outages::{Answer, SHORT_BOUND, denies_during_outages};
 use crate::page;
@@ -38,6 +39,7 @@ async fn decides_every_case(block: usize) {
     let front = Front { world: &site.world, upstream: &site.upstream, address };
     front.check().await;
     check_exchanges(&front).await;
+    check_denials(&front, 403).await;
 }
 
 async fn denies_in_outages(block: usize, dead: Answer, hung: Answer) {
