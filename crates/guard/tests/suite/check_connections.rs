@@ -92,6 +92,7 @@ async fn grpc_over_http2_is_denied_by_status() {
     for (path, token, expected) in [
         ("/check", "x".to_owned(), "2 401 application/json"),
         ("/check/nginx", "x".to_owned(), "2 401 application/json"),
+        ("/check/orders.v1.Orders/List", "x".to_owned(), "2 401 application/json"),
         ("/check/orders.v1.Orders/List", world.mint("ar-1"), "2 200 "),
     ] {
         let mut command = Command::new(&curl);
