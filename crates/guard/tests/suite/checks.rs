@@ -2,12 +2,14 @@
 //! that must do no harm.
 
 use std::net::SocketAddr;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::exchange::{body, exchange, header, send, status};
 use crate::front_outages::SHORT_BOUND;
+use crate::page;
 use crate::site::Site;
 use crate::world::{World, free_address};
 
@@ -133,4 +135,22 @@ async fn ignores_path_without_routes() {
     let old = format!("GET /check HTTP/1.0\r\n{token}\r\n\r\n");
     let response = exchange(check, old.as_bytes()).await.unwrap();
     assert_eq!(status(&response), 200, "{response}");
+}
+
+#[test]
+fn accepts_settings_of_proxies_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("guard.toml");
+    let check = |text: String| {
+        std::fs::write(&path, text).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_caracal-guard"));
+        command.args(["check-config", "--config"]).arg(&path).env_clear();
+        command.env("REDIS_URL", "redis://127.0.0.1:6379");
+        command.env("STREAMS_HMAC_KEY", "5a".repeat(32)).output().unwrap()
+    };
+    let text = page::block("README", "toml", 0);
+    let output = check(text.clone());
+    assert!(output.status.success(), "{output:?}");
+    let output = check(page::replace(&text, &[("scopes", "scope")]));
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
 }
