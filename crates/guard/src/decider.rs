@@ -2,17 +2,15 @@
 //! that answers 200 with the identity.
 
 use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use caracal_revocation::GatewayLayer;
 use caracal_revocation::gateway::{GuardedRequestBody, RequestDenialKind};
-use http::{HeaderMap, Request, Response};
-use http_body::{Body, Frame, SizeHint};
-use http_body_util::{Either, Full};
+use caracal_revocation::{Admission, GatewayLayer};
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::Full;
+use tokio::sync::mpsc;
 use tower::ServiceExt;
 
 use crate::identity;
@@ -22,10 +20,16 @@ use crate::routes::{GuardBody, Routed, Routes};
 /// `TE`, so that no denial becomes a 200 of gRPC.
 pub(crate) type Question = Request<()>;
 
-/// Marks, as an extension, a question whose answer must be held: the body of an approval then stays
-/// open until the request must be cut, and ends with a `CutError`.
+/// Takes, as an extension of a question, the headers of an approval. The decision then goes on for
+/// as long as the request may run: it resolves only to a denial, at once or when the request must be
+/// cut.
+#[derive(Clone, Debug)]
+pub(crate) struct Approval(pub(crate) mpsc::Sender<HeaderMap>);
+
+/// The `exp` of an admitted token, as an extension of its approval. Claims that were not verified
+/// have none.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Hold;
+pub(crate) struct Expires(pub(crate) i64);
 
 /// Answers questions. Cloning it is cheap.
 #[derive(Clone)]
@@ -79,46 +83,35 @@ async fn answer(routed: Routed<()>, question: Question) -> Response<GuardBody> {
 fn build(front: &'static str, routes: &Routes) -> Routed<()> {
     let denying = GatewayLayer::new(routes.revocations.clone()).with_front(front);
     let approve = tower::service_fn(move |question: Request<GuardedRequestBody<()>>| {
-        let answer = approve(&denying, question);
-        async move { Ok::<_, Infallible>(answer) }
+        let answer = approve(&denying, &question);
+        async move {
+            match question.extensions().get::<Approval>() {
+                Some(Approval(approved)) if answer.status() == StatusCode::OK => {
+                    // A front that is gone drops the decision too.
+                    let _ = approved.send(answer.headers().clone()).await;
+                    std::future::pending().await
+                }
+                _ => Ok::<_, Infallible>(answer),
+            }
+        }
     });
     Routed::new(routes, front, approve)
 }
 
 fn approve(
     denying: &GatewayLayer,
-    question: Request<GuardedRequestBody<()>>,
-) -> Response<Either<Full<Bytes>, Held>> {
+    question: &Request<GuardedRequestBody<()>>,
+) -> Response<Full<Bytes>> {
     let Ok(headers) = identity::headers(question.extensions()) else {
-        let answer = denying.deny(RequestDenialKind::MalformedClaims, &question);
-        return answer.map(|body| Either::Left(Full::new(body)));
+        return denying.deny(RequestDenialKind::MalformedClaims, question).map(Full::new);
     };
-    let body = match question.extensions().get::<Hold>() {
-        Some(Hold) => Either::Right(Held),
-        None => Either::Left(Full::default()),
-    };
-    let mut answer = Response::new(body);
+    let mut answer = Response::new(Full::default());
     *answer.headers_mut() = headers;
+    let claims = question.extensions().get::<Admission>().and_then(Admission::claims);
+    if let Some(claims) = claims {
+        answer.extensions_mut().insert(Expires(claims.exp));
+    }
     answer
-}
-
-/// A body that never ends by itself.
-struct Held;
-
-impl Body for Held {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Pending
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::default()
-    }
 }
 
 /// Returns a question with only the headers that decide: every `Authorization`, the request id and

@@ -48,15 +48,18 @@ fn to_value(text: &str) -> Result<HeaderValue, NotAHeader> {
 /// Removes the headers that only this program may set, in every spelling: `X-Caracal-…`, and
 /// `X_Caracal_…`, which some services read as the same header.
 pub(crate) fn remove_forged(headers: &mut HeaderMap) {
-    const PREFIX: &str = "x-caracal-";
-    let is_forged = |name: &HeaderName| {
-        let start = name.as_str().get(..PREFIX.len());
-        start.is_some_and(|start| start.replace('_', "-") == PREFIX)
-    };
-    let forged: Vec<_> = headers.keys().filter(|name| is_forged(name)).cloned().collect();
+    let is_forged = |name: &&HeaderName| is_reserved(name.as_str());
+    let forged: Vec<_> = headers.keys().filter(is_forged).cloned().collect();
     for name in forged {
         headers.remove(name);
     }
+}
+
+/// Returns `true` for the name of a header that only this program may set, in any spelling.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    const PREFIX: &str = "x-caracal-";
+    let start = name.get(..PREFIX.len());
+    start.is_some_and(|start| start.replace('_', "-").eq_ignore_ascii_case(PREFIX))
 }
 
 #[cfg(test)]

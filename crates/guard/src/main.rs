@@ -4,6 +4,7 @@ mod check;
 mod cli;
 mod config;
 mod decider;
+mod envoy;
 mod identity;
 mod proxy;
 mod routes;

@@ -10,10 +10,14 @@ use tokio::task::JoinSet;
 
 use crate::check;
 use crate::cli::Flags;
-use crate::config::{Config, ConfigError, File, Tokens};
+use crate::config::{Config, ConfigError, File, Limits, Tokens};
+use crate::envoy::Envoy;
 use crate::proxy::{Certificate, Proxy};
 use crate::routes::Routes;
 use crate::server::{Shutdown, serve, serve_tls};
+
+/// The largest number of requests at a time on one connection of Envoy.
+const ENVOY_STREAMS: u32 = 100_000;
 
 /// Reads the configuration from the flags, the environment and the file.
 pub(crate) fn configure(flags: &Flags) -> Result<Config, ConfigError> {
@@ -56,6 +60,16 @@ pub(crate) async fn run(flags: Flags) -> Result<(), ConfigError> {
             tasks.spawn(certificate.follow(shutdown.clone()));
         }
         reloads.push(Box::new(move |routes| front.reload(routes)));
+    }
+
+    if let Some(address) = config.listeners.ext_authz {
+        let listener = bind("CARACAL_GUARD_EXT_AUTHZ", address).await?;
+        let (timeout, drain) = (config.envoy.timeout_from_exp, config.limits.drain);
+        let envoy = Envoy::new(&routes, timeout, drain, shutdown.clone());
+        // Each request that runs is a stream of its own.
+        let limits = Limits { streams: ENVOY_STREAMS, ..config.limits };
+        tasks.spawn(serve(listener, envoy.serve(), limits, shutdown.clone()));
+        reloads.push(Box::new(move |routes| envoy.reload(routes)));
     }
 
     // Last, so that `/ready` answers only once every front listens.

@@ -16,6 +16,7 @@ pub(crate) struct File {
     pub(crate) proxy: Proxy,
     pub(crate) tokens: Tokens,
     pub(crate) operations: Operations,
+    pub(crate) envoy: Envoy,
     pub(crate) limits: Limits,
     pub(crate) routes: Vec<Route>,
     /// Settings of the library by name, such as `REDIS_URL`.
@@ -63,6 +64,12 @@ pub(crate) struct Tokens {
 pub(crate) struct Operations {
     /// The path of a file with the bearer token of `/metrics`.
     pub(crate) bearer_file: Option<std::path::PathBuf>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Envoy {
+    pub(crate) timeout_from_exp: Option<bool>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

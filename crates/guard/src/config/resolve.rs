@@ -29,7 +29,15 @@ pub(crate) struct Config {
     pub(crate) routes: Vec<RouteRules>,
     pub(crate) default_route: RouteRules,
     pub(crate) operations_bearer: Option<PathBuf>,
+    pub(crate) envoy: Envoy,
     pub(crate) limits: Limits,
+}
+
+/// The options of the answers to Envoy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Envoy {
+    /// Lets ext_authz end each response when its token expires.
+    pub(crate) timeout_from_exp: bool,
 }
 
 /// The addresses to listen on. At least one of them takes requests.
@@ -180,6 +188,7 @@ impl Config {
             routes,
             default_route,
             operations_bearer: file.operations.bearer_file.clone(),
+            envoy: Envoy { timeout_from_exp: file.envoy.timeout_from_exp.unwrap_or(false) },
             limits: Limits::resolve(&file.limits)?,
         })
     }

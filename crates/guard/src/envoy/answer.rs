@@ -1,0 +1,67 @@
+//! The parts of an answer that both protocols share.
+
+use bytes::Bytes;
+use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
+use envoy_types::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
+use http::header::{CONTENT_LENGTH, HeaderMap};
+use http::{Response, StatusCode};
+use http_body_util::BodyExt;
+use tonic::Code;
+
+use crate::routes::GuardBody;
+
+/// A denial, as Envoy sends it to the client.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Denial {
+    pub(super) status: StatusCode,
+    pub(super) headers: Vec<HeaderValueOption>,
+    pub(super) body: Bytes,
+}
+
+impl Denial {
+    /// Reads the denial from the response of a decision.
+    pub(super) async fn of(response: Response<GuardBody>) -> Self {
+        let (head, body) = response.into_parts();
+        // The body of a denial is one chunk that is already here.
+        let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        let mut headers = head.headers;
+        headers.remove(CONTENT_LENGTH);
+        // A success is no denial. Envoy would send it as the answer of the service.
+        let status = match head.status {
+            status if status.is_client_error() || status.is_server_error() => status,
+            _ => StatusCode::FORBIDDEN,
+        };
+        Self { status, headers: to_set(&headers), body }
+    }
+
+    /// Returns the code that a gRPC client sees.
+    pub(super) fn grpc_code(&self) -> Code {
+        match self.status {
+            StatusCode::UNAUTHORIZED => Code::Unauthenticated,
+            StatusCode::FORBIDDEN => Code::PermissionDenied,
+            StatusCode::SERVICE_UNAVAILABLE => Code::Unavailable,
+            _ => Code::InvalidArgument,
+        }
+    }
+}
+
+/// Returns the headers to set. They replace those that the client sent.
+pub(super) fn to_set(headers: &HeaderMap) -> Vec<HeaderValueOption> {
+    let option = |(name, value): (&http::HeaderName, &http::HeaderValue)| HeaderValueOption {
+        header: Some(HeaderValue {
+            key: name.as_str().to_owned(),
+            raw_value: value.as_bytes().to_vec(),
+            ..HeaderValue::default()
+        }),
+        append_action: HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
+        ..HeaderValueOption::default()
+    };
+    headers.iter().map(option).collect()
+}
+
+/// Returns the forged headers that are not replaced anyway. Envoy may remove headers after it has
+/// set others, so the list must not name those.
+pub(super) fn to_remove(forged: Vec<String>, set: &HeaderMap) -> Vec<String> {
+    let is_left = |name: &String| !set.contains_key(name.as_str());
+    forged.into_iter().filter(is_left).collect()
+}
