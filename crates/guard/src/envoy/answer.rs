@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
-use envoy_types::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
-use http::header::{CONTENT_LENGTH, HeaderMap};
-use http::{Response, StatusCode};
+use envoy_types::pb::envoy::config::core::v3::{HeaderValue as EnvoyHeader, HeaderValueOption};
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::BodyExt;
 use tonic::Code;
 
@@ -14,7 +14,7 @@ use crate::routes::GuardBody;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Denial {
     pub(super) status: StatusCode,
-    pub(super) headers: Vec<HeaderValueOption>,
+    pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
 }
 
@@ -31,7 +31,7 @@ impl Denial {
             status if status.is_client_error() || status.is_server_error() => status,
             _ => StatusCode::FORBIDDEN,
         };
-        Self { status, headers: to_set(&headers), body }
+        Self { status, headers, body }
     }
 
     /// Returns the code that a gRPC client sees.
@@ -45,14 +45,28 @@ impl Denial {
     }
 }
 
+/// The field in which a filter expects the value of a header. It takes the other one for an empty
+/// value.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum ValueField {
+    /// ext_authz
+    Text,
+    /// ext_proc
+    Raw,
+}
+
 /// Returns the headers to set. They replace those that the client sent.
-pub(super) fn to_set(headers: &HeaderMap) -> Vec<HeaderValueOption> {
-    let option = |(name, value): (&http::HeaderName, &http::HeaderValue)| HeaderValueOption {
-        header: Some(HeaderValue {
-            key: name.as_str().to_owned(),
-            raw_value: value.as_bytes().to_vec(),
-            ..HeaderValue::default()
-        }),
+pub(super) fn to_set(headers: &HeaderMap, field: ValueField) -> Vec<HeaderValueOption> {
+    let header = |name: &HeaderName, value: &HeaderValue| {
+        let (mut text, mut raw_value) = (String::new(), Vec::new());
+        match field {
+            ValueField::Text => text = String::from_utf8_lossy(value.as_bytes()).into_owned(),
+            ValueField::Raw => raw_value = value.as_bytes().to_vec(),
+        }
+        EnvoyHeader { key: name.as_str().to_owned(), value: text, raw_value }
+    };
+    let option = |(name, value)| HeaderValueOption {
+        header: Some(header(name, value)),
         append_action: HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
         ..HeaderValueOption::default()
     };

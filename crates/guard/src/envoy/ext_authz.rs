@@ -13,7 +13,7 @@ use envoy_types::pb::google::rpc;
 use http::{HeaderName, StatusCode};
 use tonic::{Code, Request, Response, Status};
 
-use super::answer::{Denial, to_remove, to_set};
+use super::answer::{Denial, ValueField, to_remove, to_set};
 use super::question::{Described, pair};
 use crate::decider::{Decider, Expires};
 
@@ -47,7 +47,7 @@ impl Authorization for ExtAuthz {
             set.insert(TIMEOUT, milliseconds_left(*exp, SystemTime::now()).into());
         }
         let response = HttpResponse::OkResponse(OkHttpResponse {
-            headers: to_set(&set),
+            headers: to_set(&set, ValueField::Text),
             headers_to_remove: to_remove(forged, &set),
             ..OkHttpResponse::default()
         });
@@ -69,7 +69,7 @@ fn denied(denial: Denial) -> CheckResponse {
     let code = denial.grpc_code();
     let response = HttpResponse::DeniedResponse(DeniedHttpResponse {
         status: Some(HttpStatus { code: denial.status.as_u16().into() }),
-        headers: denial.headers,
+        headers: to_set(&denial.headers, ValueField::Text),
         body: String::from_utf8_lossy(&denial.body).into_owned(),
     });
     check_response(code, response)

@@ -16,7 +16,7 @@ use futures_util::stream::try_unfold;
 use http::Response as HttpResponse;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::answer::{Denial, to_remove, to_set};
+use super::answer::{Denial, ValueField, to_remove, to_set};
 use super::hold::{Hold, Outcome, decide};
 use super::never_ok::{NeverOk, Step};
 use super::question::{Described, pair};
@@ -163,7 +163,7 @@ impl Session {
         };
         self.stage = Stage::Running(hold);
         let header_mutation = Some(HeaderMutation {
-            set_headers: to_set(&set),
+            set_headers: to_set(&set, ValueField::Raw),
             remove_headers: to_remove(forged, &set),
         });
         let response = Some(CommonResponse { header_mutation, ..CommonResponse::default() });
@@ -181,7 +181,7 @@ impl Session {
             status: Some(HttpStatus { code: denial.status.as_u16().into() }),
             grpc_status: Some(GrpcStatus { status: i32::from(denial.grpc_code()).unsigned_abs() }),
             headers: Some(HeaderMutation {
-                set_headers: denial.headers,
+                set_headers: to_set(&denial.headers, ValueField::Raw),
                 ..HeaderMutation::default()
             }),
             body: denial.body.into(),

@@ -100,6 +100,13 @@ fn verify(case: &Case, response: &str, received: &[Received]) -> Result<(), Stri
         Expected::Passes => passed(case, status, received, Some("agent-1")),
         Expected::Anonymous => passed(case, status, received, None),
         Expected::Denied(status, error) => denied(&[status], error),
+        Expected::DeniedCall(error) if header(response, "grpc-status") == Some("16") => {
+            match (received, header(response, "grpc-message")) {
+                ([], Some(message)) if message.contains(error) => Ok(()),
+                _ => Err(format!("expected {error}")),
+            }
+        }
+        Expected::DeniedCall(error) => denied(&[401], error),
         Expected::DeniedWith(accepted) => denied(accepted, ""),
         Expected::TwoTokens => denied(&[400, 401], ""),
         Expected::CheckedOrDenied | Expected::AnonymousOrDenied if status == 401 => {

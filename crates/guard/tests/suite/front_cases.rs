@@ -11,6 +11,9 @@ pub(crate) enum Expected {
     Anonymous,
     /// The request is denied with this status, and the body holds this error.
     Denied(u16, &'static str),
+    /// The request is denied with 401, or with the status `UNAUTHENTICATED` of gRPC by a proxy that
+    /// translates denials. The response holds this error.
+    DeniedCall(&'static str),
     /// The request is denied with any of these statuses.
     DeniedWith(&'static [u16]),
     /// The request is denied with 401, or by the proxy itself with 400.
@@ -22,7 +25,8 @@ pub(crate) enum Expected {
     AnonymousOrDenied,
 }
 use Expected::{
-    Anonymous, AnonymousOrDenied, CheckedOrDenied, Denied, DeniedWith, Passes, TwoTokens,
+    Anonymous, AnonymousOrDenied, CheckedOrDenied, Denied, DeniedCall, DeniedWith, Passes,
+    TwoTokens,
 };
 
 /// A request: its name, its method and path, its header lines, its body, and its result.
@@ -102,7 +106,13 @@ const MESSAGES: &[Case] = &[
         ENDED,
     ),
     ("gRPC", "POST /orders/1", &[VALID, GRPC, TRAILERS, FIVE], "hello", Passes),
-    ("gRPC, revoked", "POST /orders/1", &[REVOKED, GRPC, TRAILERS, FIVE], "hello", ENDED),
+    (
+        "gRPC, revoked",
+        "POST /orders/1",
+        &[REVOKED, GRPC, TRAILERS, FIVE],
+        "hello",
+        DeniedCall("session_revoked"),
+    ),
     (
         "Connection names headers",
         "GET /orders/1",

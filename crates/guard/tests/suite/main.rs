@@ -27,6 +27,7 @@ mod basics;
 mod caddy;
 mod check_connections;
 mod checks;
+mod envoy;
 mod nginx;
 mod proxy;
 mod traefik;

@@ -1,0 +1,1 @@
+//! Running requests are cut.

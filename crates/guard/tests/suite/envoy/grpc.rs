@@ -1,0 +1,1 @@
+//! The protocol itself, with a client of gRPC in place of Envoy.

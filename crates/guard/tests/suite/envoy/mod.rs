@@ -1,0 +1,6 @@
+//! Envoy, with the configuration of `docs/proxies/envoy.md`.
+
+mod answers;
+mod cuts;
+mod grpc;
+mod setup;

