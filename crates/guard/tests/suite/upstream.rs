@@ -7,9 +7,12 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::extract::ws::{Message, WebSocketUpgrade};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use futures_util::{StreamExt, stream};
+use http_body::Frame;
+use http_body_util::StreamBody;
 use tokio::net::TcpListener;
 
 /// A request as the service received it.
@@ -33,7 +36,8 @@ impl Received {
 ///
 /// - `/sse`: an event, and then nothing until the client goes;
 /// - `/chunked`: a chunk every 10 ms, without an end;
-/// - `/ws`: a WebSocket that sends back each message.
+/// - `/ws`: a WebSocket that sends back each message;
+/// - `/orders/calls/…`: an answer of gRPC, `Endless` or with one empty message and trailers.
 #[derive(Clone)]
 pub(crate) struct Upstream {
     pub(crate) address: SocketAddr,
@@ -50,6 +54,8 @@ impl Upstream {
             .route("/sse", get(sse))
             .route("/chunked", get(chunked))
             .route("/ws", get(websocket))
+            .route("/orders/calls/Endless", post(endless_call))
+            .route("/orders/calls/One", post(one_call))
             .fallback(async move |request: Request| recorder.hello(request).await);
         tokio::spawn(async move { axum::serve(listener, app).await });
         upstream
@@ -98,4 +104,26 @@ async fn chunked() -> Response {
         Some((Ok::<_, std::io::Error>("chunk\n"), ()))
     });
     Body::from_stream(chunks).into_response()
+}
+
+/// An empty message of gRPC.
+const MESSAGE: Bytes = Bytes::from_static(&[0; 5]);
+
+async fn endless_call() -> Response {
+    let messages = stream::unfold((), async |()| {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        Some((Ok::<_, std::io::Error>(MESSAGE), ()))
+    });
+    ([("content-type", "application/grpc")], Body::from_stream(messages)).into_response()
+}
+
+async fn one_call() -> Response {
+    let trailers = HeaderMap::from_iter([(
+        HeaderName::from_static("grpc-status"),
+        HeaderValue::from_static("0"),
+    )]);
+    let frames = [Frame::data(MESSAGE), Frame::trailers(trailers)];
+    let frames = stream::iter(frames.map(Ok::<_, std::io::Error>));
+    let body = Body::new(StreamBody::new(frames));
+    ([("content-type", "application/grpc")], body).into_response()
 }

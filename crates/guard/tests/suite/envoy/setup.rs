@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use tempfile::TempDir;
+
 use crate::front::{self, Front};
 use crate::page::{block, replace};
 use crate::program::Guard;
@@ -27,6 +29,7 @@ pub(super) struct Setup {
     /// The address of Envoy's own counters.
     admin: SocketAddr,
     _envoy: ProxyProcess,
+    _folder: TempDir,
 }
 
 impl Setup {
@@ -36,7 +39,7 @@ impl Setup {
     }
 
     /// Starts everything with these changes of the page's configuration, and more environment for
-    /// the guard.
+    /// the guard. `CONFIG` in it is text for the guard's file, before its routes.
     pub(super) async fn start_with(
         filter: Filter,
         changes: &[(&str, &str)],
@@ -46,10 +49,16 @@ impl Setup {
         let (world, upstream) = (World::start().await, Upstream::start().await);
         let (grpc, address, admin) = (free_address(), free_address(), free_address());
         let mut all = world.environment();
-        all.extend(environment.iter().map(|(name, value)| (*name, (*value).to_owned())));
-        let listener = grpc.to_string();
-        let arguments = [front::ARGUMENTS.as_slice(), &["--ext-authz", &listener]].concat();
-        let guard = Guard::start(&all, &arguments).await;
+        let is_text = |(name, _): &&(&str, &str)| *name == "CONFIG";
+        let text: String = environment.iter().filter(is_text).map(|(_, text)| *text).collect();
+        let others = environment.iter().filter(|pair| !is_text(pair));
+        all.extend(others.map(|(name, value)| (*name, (*value).to_owned())));
+        let folder = TempDir::with_prefix("guard-config-").unwrap();
+        let file = folder.path().join("guard.toml");
+        let routes = std::fs::read_to_string(front::ARGUMENTS[1]).unwrap();
+        std::fs::write(&file, text + &routes).unwrap();
+        let (file, listener) = (file.to_str().unwrap(), grpc.to_string());
+        let guard = Guard::start(&all, &["--config", file, "--ext-authz", &listener]).await;
 
         let configuration = replace(&configuration(filter), changes);
         let ports = [(8080, address), (8000, upstream.address), (7001, grpc)];
@@ -74,7 +83,7 @@ impl Setup {
         arguments.push("--use-dynamic-base-id");
         let files = [("envoy.yaml", configuration.as_str())];
         let envoy = ProxyProcess::start(&envoy, &arguments, &files, address).await;
-        Some(Self { world, upstream, guard, address, admin, _envoy: envoy })
+        Some(Self { world, upstream, guard, address, admin, _envoy: envoy, _folder: folder })
     }
 
     pub(super) fn front(&self) -> Front<'_> {
