@@ -1,5 +1,10 @@
 //! Every answer that a client gets, and every outage.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::json;
+
+use crate::exchange::status;
 use crate::front_outages::{
     SHORT_BOUND, denies_while_guard_hangs, denies_while_guard_is_dead, denies_while_redis_is_frozen,
 };
@@ -48,4 +53,37 @@ async fn ext_proc_denies_in_every_outage() {
 #[tokio::test(flavor = "multi_thread")]
 async fn ext_authz_denies_in_every_outage() {
     denies_in_every_outage(Filter::ExtAuthz).await;
+}
+
+/// Runs the shared cases without the parts of the page's configuration that remove forged headers.
+async fn removes_forged_headers_itself(filter: Filter) {
+    let changes = [
+        ("prefix: \"x-caracal-\"", "prefix: \"x-other-\""),
+        ("headers_with_underscores_action: DROP_HEADER", "headers_with_underscores_action: ALLOW"),
+    ];
+    let Some(setup) = Setup::start_with(filter, &changes, &[]).await else { return };
+    setup.front().check().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ext_proc_removes_forged_headers_itself() {
+    removes_forged_headers_itself(Filter::ExtProc).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ext_authz_removes_forged_headers_itself() {
+    removes_forged_headers_itself(Filter::ExtAuthz).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ext_authz_ends_response_when_token_expires() {
+    let extra = ("CONFIG", "[envoy]\ntimeout_from_exp = true\n");
+    let setup = Setup::start_with(Filter::ExtAuthz, &[], &[extra]).await;
+    let Some(setup) = setup else { return };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    // Tokens are accepted for 60 seconds after `exp`.
+    let token = setup.world.mint_with("ar-short", &json!({ "iat": now - 600, "exp": now - 55 }));
+    let response = setup.front().get("/chunked", &token).await;
+    assert_eq!(status(&response), 200);
+    assert!(!response.ends_with("0\r\n\r\n"), "looks complete");
 }

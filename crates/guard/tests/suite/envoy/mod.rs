@@ -3,4 +3,5 @@
 mod answers;
 mod cuts;
 mod grpc;
+mod http2;
 mod setup;
