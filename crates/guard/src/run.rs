@@ -36,11 +36,10 @@ pub(crate) async fn run(flags: Flags) -> Result<(), ConfigError> {
     let follower = Follower::new(config.follower.clone());
     let revocations = follower.revocations();
     let routes = routes(&config, &revocations)?;
+    // The follower ends last, so that a revocation still cuts requests that have time to end.
+    let (stop_follower, mut follower_stops) = Shutdown::channel();
+    let follower = tokio::spawn(follower.run(async move { follower_stops.wait().await }));
     let mut tasks = JoinSet::new();
-    tasks.spawn({
-        let mut shutdown = shutdown.clone();
-        follower.run(async move { shutdown.wait().await })
-    });
 
     let mut reloads: Vec<Box<dyn Fn(&Routes) + Send>> = Vec::new();
     if let Some(address) = config.listeners.check {
@@ -86,6 +85,8 @@ pub(crate) async fn run(flags: Flags) -> Result<(), ConfigError> {
     tracing::info!("stopping: running requests have time to end");
     let _ = stop.send(true);
     while tasks.join_next().await.is_some() {}
+    let _ = stop_follower.send(true);
+    let _ = follower.await;
     Ok(())
 }
 

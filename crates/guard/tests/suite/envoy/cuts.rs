@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -115,16 +116,21 @@ async fn denies_upload_that_is_revoked_while_it_runs() {
     assert_eq!(setup.upstream.take(), []);
 }
 
+/// More than Envoy allows in a cluster without a `circuit_breakers`.
+const STREAMS: u64 = 1_100;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn cuts_thousand_streams_and_leaves_others() {
     let Some(setup) = Setup::start(Filter::ExtProc).await else { return };
     let [gone, other] = ["ar-gone", "ar-other"].map(|sid| setup.world.mint(sid));
     let mut left = Running::start(setup.address, &get("/chunked", &other), "chunk").await;
-    let mut all = Vec::new();
-    for _ in 0..1_000 {
-        all.push(Running::start(setup.address, &get("/sse", &gone), "data: 1").await);
-    }
-    assert_eq!(setup.envoy_counter("http.main.ext_proc.streams_started").await, 1_001);
+    let request = get("/sse", &gone);
+    let all = stream::iter(0..STREAMS)
+        .map(|_| Running::start(setup.address, &request, "data: 1"))
+        .buffer_unordered(20)
+        .collect::<Vec<_>>()
+        .await;
+    assert_eq!(setup.envoy_counter("http.main.ext_proc.streams_started").await, STREAMS + 1);
     setup.world.revoke("ar-gone").await;
     for cut in all {
         assert!(!cut.end().await.ends_with(LAST_CHUNK));
