@@ -50,9 +50,20 @@ impl<T> Stream for NeverOk<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_client::ExternalProcessorClient;
+    use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::{
+        ExternalProcessor, ExternalProcessorServer,
+    };
+    use envoy_types::pb::envoy::service::ext_proc::v3::{ProcessingRequest, ProcessingResponse};
     use futures_util::{StreamExt, stream};
+    use tokio::net::TcpListener;
+    use tonic::{Request, Response, Streaming};
 
     use super::*;
+    use crate::config::Limits;
+    use crate::server::{Shutdown, serve};
 
     type Steps = Vec<Result<Step<u8>, Status>>;
 
@@ -87,5 +98,55 @@ mod tests {
             Ok(Step::Send(divisor))
         });
         assert_eq!(run(steps).await, (vec![1], Some(Code::Internal)));
+    }
+
+    struct Fake(fn() -> NeverOk<ProcessingResponse>);
+
+    #[tonic::async_trait]
+    impl ExternalProcessor for Fake {
+        type ProcessStream = NeverOk<ProcessingResponse>;
+
+        async fn process(
+            &self,
+            _: Request<Streaming<ProcessingRequest>>,
+        ) -> Result<Response<Self::ProcessStream>, Status> {
+            Ok(Response::new(self.0()))
+        }
+    }
+
+    /// Serves this stream, and returns the code that a client of gRPC sees at its end.
+    async fn seen_by_client(stream: fn() -> NeverOk<ProcessingResponse>) -> Code {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let services = tonic::service::Routes::new(ExternalProcessorServer::new(Fake(stream)));
+        let (stop, shutdown) = Shutdown::channel();
+        let time = Duration::from_secs(1);
+        let limits = Limits { connections: 1, header_timeout: time, drain: time, streams: 1 };
+        let server = tokio::spawn(serve(listener, services, limits, shutdown));
+        let mut client =
+            ExternalProcessorClient::connect(format!("http://{address}")).await.unwrap();
+        let mut answers = client.process(stream::pending()).await.unwrap().into_inner();
+        assert!(answers.message().await.unwrap().is_some());
+        let code = answers.message().await.map_or_else(|status| status.code(), |_| Code::Ok);
+        drop((client, answers, stop));
+        server.await.unwrap();
+        code
+    }
+
+    fn answer() -> Result<Step<ProcessingResponse>, Status> {
+        Ok(Step::Send(ProcessingResponse::default()))
+    }
+
+    #[tokio::test]
+    async fn client_sees_error_after_end_and_after_panic() {
+        let ends = || NeverOk::new(stream::iter([answer()]));
+        assert_eq!(seen_by_client(ends).await, Code::Aborted);
+        let panics = || {
+            let panic = stream::poll_fn(|_| panic!("this panic is part of the test"));
+            NeverOk::new(stream::iter([answer()]).chain(panic))
+        };
+        assert_eq!(seen_by_client(panics).await, Code::Internal);
+        let asks = || NeverOk::new(stream::iter([answer(), Ok(Step::EndWithOk)]));
+        assert_eq!(seen_by_client(asks).await, Code::Ok);
     }
 }
