@@ -12,5 +12,6 @@ mod hold;
 mod never_ok;
 mod question;
 mod service;
+mod session;
 
 pub(crate) use service::Envoy;
