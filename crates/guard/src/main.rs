@@ -10,6 +10,7 @@ mod proxy;
 mod routes;
 mod run;
 mod server;
+mod spoe;
 
 use std::process::ExitCode;
 

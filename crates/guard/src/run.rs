@@ -15,6 +15,7 @@ use crate::envoy::Envoy;
 use crate::proxy::{Certificate, Proxy};
 use crate::routes::Routes;
 use crate::server::{Shutdown, serve, serve_tls};
+use crate::spoe;
 
 /// The largest number of requests at a time on one connection of Envoy.
 const ENVOY_STREAMS: u32 = 100_000;
@@ -47,6 +48,12 @@ pub(crate) async fn run(flags: Flags) -> Result<(), ConfigError> {
         let checks = check::Checks::new(&routes);
         tasks.spawn(serve(listener, checks.clone(), config.limits, shutdown.clone()));
         reloads.push(Box::new(move |routes| checks.reload(routes)));
+    }
+    if let Some(address) = config.listeners.spoe {
+        let listener = bind("CARACAL_GUARD_SPOE", address).await?;
+        let agent = spoe::Agent::new(&routes);
+        tasks.spawn(spoe::serve(listener, agent.clone(), config.limits, shutdown.clone()));
+        reloads.push(Box::new(move |routes| agent.reload(routes)));
     }
 
     if let (Some(address), Some(proxy)) = (config.listeners.proxy, &config.proxy) {

@@ -35,22 +35,40 @@ pub(crate) struct Limits {
 /// The least size of hyper's buffer for headers.
 const LEAST_HEADER_BYTES: u32 = 8 * 1024;
 
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 20_000,
+            header_timeout: Duration::from_secs(10),
+            idle: Duration::from_secs(60),
+            unread: Duration::from_secs(20),
+            drain: Duration::from_secs(10),
+            headers: 100,
+            header_bytes: 32 * 1024,
+            streams: 200,
+            connect: Duration::from_secs(3),
+            response: Duration::from_secs(60),
+            upload: Duration::from_secs(60),
+        }
+    }
+}
+
 impl Limits {
     pub(super) fn resolve(file: &file::Limits) -> Result<Self, ConfigError> {
-        let milliseconds =
-            |value: Option<u64>, default| Duration::from_millis(value.unwrap_or(default));
+        let or = |value: Option<u64>, default| value.map_or(default, Duration::from_millis);
+        let default = Self::default();
         let limits = Self {
-            connections: file.connections.unwrap_or(20_000),
-            header_timeout: milliseconds(file.header_timeout_ms, 10_000),
-            idle: milliseconds(file.idle_ms, 60_000),
-            unread: milliseconds(file.unread_ms, 20_000),
-            drain: milliseconds(file.drain_ms, 10_000),
-            headers: file.headers.unwrap_or(100),
-            header_bytes: file.header_bytes.unwrap_or(32 * 1024),
-            streams: file.streams.unwrap_or(200),
-            connect: milliseconds(file.connect_ms, 3_000),
-            response: milliseconds(file.response_ms, 60_000),
-            upload: milliseconds(file.upload_ms, 60_000),
+            connections: file.connections.unwrap_or(default.connections),
+            header_timeout: or(file.header_timeout_ms, default.header_timeout),
+            idle: or(file.idle_ms, default.idle),
+            unread: or(file.unread_ms, default.unread),
+            drain: or(file.drain_ms, default.drain),
+            headers: file.headers.unwrap_or(default.headers),
+            header_bytes: file.header_bytes.unwrap_or(default.header_bytes),
+            streams: file.streams.unwrap_or(default.streams),
+            connect: or(file.connect_ms, default.connect),
+            response: or(file.response_ms, default.response),
+            upload: or(file.upload_ms, default.upload),
         };
         let is_zero = [
             ("connections", limits.connections == 0),

@@ -121,7 +121,7 @@ mod tests {
         let services = tonic::service::Routes::new(ExternalProcessorServer::new(Fake(stream)));
         let (stop, shutdown) = Shutdown::channel();
         let time = Duration::from_secs(1);
-        let limits = Limits { connections: 1, header_timeout: time, drain: time, streams: 1 };
+        let limits = Limits { connections: 1, drain: time, ..Limits::default() };
         let server = tokio::spawn(serve(listener, services, limits, shutdown));
         let mut client =
             ExternalProcessorClient::connect(format!("http://{address}")).await.unwrap();

@@ -6,5 +6,5 @@ mod serve;
 mod shutdown;
 
 pub(crate) use connection::Connection;
-pub(crate) use serve::{serve, serve_tls};
+pub(crate) use serve::{ACCEPT_PAUSE, serve, serve_tls};
 pub(crate) use shutdown::Shutdown;

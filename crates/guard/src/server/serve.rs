@@ -21,7 +21,7 @@ use super::shutdown::Shutdown;
 use crate::config::Limits;
 
 /// The pause after `accept` failed, for example because the process has too many open files.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves requests until the shutdown, then gives running ones the time to drain.
 pub(crate) async fn serve<S, B>(

@@ -39,6 +39,8 @@ const WRITER: &str = "Authorization: Bearer {writer}";
 const GRPC: &str = "Content-Type: application/grpc";
 const TRAILERS: &str = "TE: trailers";
 const FIVE: &str = "Content-Length: 5";
+/// HAProxy answers 400 to a WebSocket without a key.
+const WEBSOCKET_KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
 
 const NO_TOKEN: Expected = Denied(401, "missing_token");
 const INVALID: Expected = Denied(401, "invalid_token");
@@ -137,7 +139,7 @@ const MESSAGES: &[Case] = &[
     (
         "Upgrade, revoked",
         "GET /ws",
-        &[REVOKED, "Connection: Upgrade", "Upgrade: websocket"],
+        &[REVOKED, "Connection: Upgrade", "Upgrade: websocket", WEBSOCKET_KEY],
         "",
         ENDED,
     ),

@@ -28,6 +28,8 @@ mod caddy;
 mod check_connections;
 mod checks;
 mod envoy;
+mod haproxy;
 mod nginx;
 mod proxy;
+mod spoe;
 mod traefik;

@@ -1,0 +1,6 @@
+//! SPOE without HAProxy: every byte of the protocol is the test's own.
+
+mod client;
+mod messages;
+mod mutations;
+mod protocol;
