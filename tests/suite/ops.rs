@@ -215,6 +215,8 @@ async fn dashboard_queries_and_alerts_run_on_prometheus() {
     let service = Operated::start().await;
     let prometheus = Prometheus::start(&service);
     let mut unanswered: Vec<_> = panels().iter().flat_map(queries).collect();
+    // The tests of `caracal-guard` run its queries.
+    unanswered.retain(|query| !query.contains("caracal_guard_") && !query.contains("front"));
     assert!(unanswered.len() > 20, "{unanswered:?}");
     let start = std::time::Instant::now();
     for n in 0.. {

@@ -7,6 +7,7 @@ mod decider;
 mod envoy;
 mod identity;
 mod proxy;
+mod reloads;
 mod routes;
 mod run;
 mod server;

@@ -13,6 +13,7 @@ use crate::cli::Flags;
 use crate::config::{Config, ConfigError, File, Limits, Tokens};
 use crate::envoy::Envoy;
 use crate::proxy::{Certificate, Proxy};
+use crate::reloads;
 use crate::routes::Routes;
 use crate::server::{Shutdown, serve, serve_tls};
 use crate::spoe;
@@ -33,6 +34,7 @@ pub(crate) fn configure(flags: &Flags) -> Result<Config, ConfigError> {
 pub(crate) async fn run(flags: Flags) -> Result<(), ConfigError> {
     let config = configure(&flags)?;
     let exporter = Exporter::install().map_err(|error| ConfigError::new("metrics", error))?;
+    reloads::register();
     let (stop, shutdown) = Shutdown::channel();
     let follower = Follower::new(config.follower.clone());
     let revocations = follower.revocations();
@@ -115,6 +117,7 @@ fn reload(
         }
         routes(&config, revocations)
     });
+    reloads::count(result.is_ok());
     match result {
         Ok(routes) => {
             for reload in reloads {

@@ -30,6 +30,8 @@ mod checks;
 mod envoy;
 mod haproxy;
 mod nginx;
+mod ops;
 mod proxy;
+mod reloads;
 mod spoe;
 mod traefik;

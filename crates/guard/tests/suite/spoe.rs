@@ -1,6 +1,6 @@
 //! SPOE without HAProxy: every byte of the protocol is the test's own.
 
-mod client;
+pub(crate) mod client;
 mod messages;
 mod mutations;
 mod protocol;
