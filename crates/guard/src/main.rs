@@ -34,7 +34,7 @@ async fn main() -> ExitCode {
     tracing_subscriber::registry().with(log).with(levels).init();
     let result = match cli.command {
         None => run::run(cli.flags).await,
-        Some(Command::CheckConfig(flags)) => run::configure(&flags).map(drop),
+        Some(Command::CheckConfig(flags)) => run::check(&flags),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

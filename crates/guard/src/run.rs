@@ -21,6 +21,9 @@ use crate::spoe;
 /// The largest number of requests at a time on one connection of Envoy.
 const ENVOY_STREAMS: u32 = 100_000;
 
+/// Gives new routes to a front.
+type Reload = Box<dyn Fn(&Routes) + Send>;
+
 /// Reads the configuration from the flags, the environment and the file.
 pub(crate) fn configure(flags: &Flags) -> Result<Config, ConfigError> {
     let environment = |name: &str| std::env::var(name).ok();
@@ -28,6 +31,12 @@ pub(crate) fn configure(flags: &Flags) -> Result<Config, ConfigError> {
     let path = flags.config.clone().or_else(|| named().map(PathBuf::from));
     let file = path.as_deref().map(File::read).transpose()?.unwrap_or_default();
     Config::resolve(flags, environment, &file)
+}
+
+/// Checks the configuration, and the files that it names.
+pub(crate) fn check(flags: &Flags) -> Result<(), ConfigError> {
+    let config = configure(flags)?;
+    config.proxy.as_ref().map_or(Ok(()), |proxy| Proxy::check_files(proxy, &config.limits))
 }
 
 /// Runs until SIGTERM or SIGINT.
@@ -44,7 +53,7 @@ pub(crate) async fn run(flags: Flags) -> Result<(), ConfigError> {
     let follower = tokio::spawn(follower.run(async move { follower_stops.wait().await }));
     let mut tasks = JoinSet::new();
 
-    let mut reloads: Vec<Box<dyn Fn(&Routes) + Send>> = Vec::new();
+    let mut reloads: Vec<Reload> = Vec::new();
     if let Some(address) = config.listeners.check {
         let listener = bind("CARACAL_GUARD_CHECK", address).await?;
         let checks = check::Checks::new(&routes);
@@ -101,12 +110,7 @@ pub(crate) async fn run(flags: Flags) -> Result<(), ConfigError> {
 
 /// Reads the configuration again. One that is invalid, or that changes more than routes, tokens and
 /// policies, changes nothing and is reported.
-fn reload(
-    flags: &Flags,
-    running: &Config,
-    revocations: &Revocations,
-    reloads: &[Box<dyn Fn(&Routes) + Send>],
-) {
+fn reload(flags: &Flags, running: &Config, revocations: &Revocations, reloads: &[Reload]) {
     let result = configure(flags).and_then(|config| {
         if config.listeners != running.listeners
             || config.proxy != running.proxy

@@ -5,6 +5,7 @@ mod file;
 mod limits;
 mod proxy;
 mod resolve;
+mod values;
 
 pub(crate) use error::ConfigError;
 pub(crate) use file::File;

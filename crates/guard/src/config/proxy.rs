@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use super::error::ConfigError;
 use super::file;
-use super::resolve::{parse_bool, split_list};
+use super::values::{parse_bool, split_list};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ProxyConfig {

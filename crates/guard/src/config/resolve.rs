@@ -14,6 +14,7 @@ use super::error::ConfigError;
 use super::file::{self, File};
 use super::limits::Limits;
 use super::proxy::ProxyConfig;
+use super::values::{parse_bool, split_list};
 use crate::cli::Flags;
 use crate::routes::{Profile, RoutePattern, RouteRules};
 
@@ -292,16 +293,4 @@ fn parse_uses(setting: &str, names: &[String]) -> Result<Vec<Use>, ConfigError> 
 fn parse_address(setting: &str, value: &str) -> Result<SocketAddr, ConfigError> {
     let problem = "expected an IP address and a port, such as 127.0.0.1:7000 or [::1]:7000";
     value.trim().parse().map_err(|_| ConfigError::new(setting, problem))
-}
-
-pub(super) fn parse_bool(setting: &str, value: &str) -> Result<bool, ConfigError> {
-    match value.trim() {
-        "true" => Ok(true),
-        "false" => Ok(false),
-        _ => Err(ConfigError::new(setting, "expected true or false")),
-    }
-}
-
-pub(super) fn split_list(value: &str) -> Vec<String> {
-    value.split(',').map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned).collect()
 }

@@ -1,11 +1,11 @@
 //! The answers of the reverse proxy itself: a request that it refuses, and a service that fails.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode, Version};
 use serde::Serialize;
 
-use super::message::X_REQUEST_ID;
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A request that has no answer of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

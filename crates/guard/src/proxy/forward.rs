@@ -27,6 +27,9 @@ use crate::config::{ConfigError, Limits, ProxyConfig};
 use crate::identity;
 use crate::server::{Connection, Shutdown};
 
+/// The label of this front in metrics and logs.
+pub(super) const FRONT: &str = "proxy";
+
 /// The service behind the routes: it forwards every request that it gets.
 #[derive(Clone, Debug)]
 pub(super) struct Forward(Arc<Inner>);
@@ -70,7 +73,7 @@ impl Forward {
             upstream,
             response: limits.response,
             upload: limits.upload,
-            denying: GatewayLayer::new(revocations.clone()).with_front(super::front::FRONT),
+            denying: GatewayLayer::new(revocations.clone()).with_front(FRONT),
             failures: Failures::register(),
             shutdown,
         })))

@@ -12,14 +12,13 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use tower::Service;
 
-use super::forward::Forward;
+use super::forward::{FRONT, Forward};
 use super::message;
+use super::tls::Certificate;
+use super::upstream::Upstream;
 use crate::config::{ConfigError, Limits, ProxyConfig};
 use crate::routes::{GuardBody, Routed, Routes};
 use crate::server::Shutdown;
-
-/// The label of this front in metrics and logs.
-pub(super) const FRONT: &str = "proxy";
 
 /// A reverse proxy. Cloning it is cheap.
 #[derive(Clone)]
@@ -43,6 +42,17 @@ impl Proxy {
         let forward = Forward::new(config, limits, &routes.revocations, shutdown)?;
         let routed = Routed::new(routes, FRONT, forward.clone());
         Ok(Self { routed: Arc::new(ArcSwap::from_pointee(routed)), forward })
+    }
+
+    /// Checks the files that the settings name.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if a file cannot be used.
+    pub(crate) fn check_files(config: &ProxyConfig, limits: &Limits) -> Result<(), ConfigError> {
+        Upstream::new(config, limits)?;
+        config.tls.as_ref().map(Certificate::load).transpose()?;
+        Ok(())
     }
 
     /// Decides by these routes from here on.

@@ -17,9 +17,9 @@ use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower::ServiceExt;
 
+use super::connector::{Connector, is_late};
 use super::error::ProxyError;
 use super::upload::Upload;
-use super::upstream::{Connector, is_late};
 
 /// The time between two pings of a connection with streams, and the time to answer one.
 const PING: Duration = Duration::from_secs(20);

@@ -13,8 +13,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, request};
 use super::error::ProxyError::{self, Malformed};
 use super::hop_by_hop::options;
 
-pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
 /// Headers that are never about one connection (RFC 9110, section 7.6.1). `Connection` must not
 /// name them: a request would be checked with them, and forwarded without.
 const END_TO_END: [HeaderName; 7] =

@@ -1,5 +1,6 @@
 //! The guard's own reverse proxy: HTTP/1.1 and HTTP/2 in, one service behind.
 
+mod connector;
 mod error;
 mod failures;
 mod forward;

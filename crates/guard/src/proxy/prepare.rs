@@ -9,8 +9,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version, request, response};
 use ipnet::IpNet;
 
-use super::error::ProxyError;
-use super::message::X_REQUEST_ID;
+use super::error::{ProxyError, X_REQUEST_ID};
 use super::upgrade::Upgrade;
 use super::{forwarded, hop_by_hop};
 use crate::identity;

@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, sleep_until};
 
-use super::message::X_REQUEST_ID;
+use super::error::X_REQUEST_ID;
 use super::{forwarded, hop_by_hop};
 use crate::identity;
 

@@ -2,39 +2,22 @@
 
 use std::time::Duration;
 
-use http::{Method, Request, Response, Uri};
+use caracal_revocation::gateway::BoxError;
+use http::{Method, Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use tokio::net::TcpStream;
-use tower::ServiceBuilder;
-use tower::timeout::error::Elapsed;
-use tower::util::BoxCloneSyncService;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use caracal_revocation::gateway::BoxError;
-
+use super::connector::{Connector, Connectors, is_late};
 use super::error::ProxyError;
 use super::http2::{Http2, Stream};
 use super::upload::Upload;
 use crate::config::{ConfigError, Limits, ProxyConfig};
 
-/// A connection to the service.
-pub(super) type Io = MaybeHttpsStream<TokioIo<TcpStream>>;
-
-/// Connects to the service in time.
-pub(super) type Connector = BoxCloneSyncService<Uri, Io, BoxError>;
-
-/// The time after which an unused connection is closed: less than the five seconds of Node.js,
-/// the shortest of the usual servers, so that no request meets a connection that just closes.
+/// The time after which an unused connection is closed: less than the five seconds of Node.js, so
+/// that few requests meet a connection that just closes.
 const UNUSED: Duration = Duration::from_secs(4);
-
-/// The time between two probes of a silent connection.
-const PROBE: Duration = Duration::from_secs(20);
 
 #[derive(Clone, Debug)]
 pub(super) struct Upstream {
@@ -44,18 +27,12 @@ pub(super) struct Upstream {
 
 impl Upstream {
     pub(super) fn new(config: &ProxyConfig, limits: &Limits) -> Result<Self, ConfigError> {
-        let tls = tls(config)?;
-        let https = || HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http();
-        let in_time = |connector: HttpsConnector<HttpConnector>| {
-            let connector = ServiceBuilder::new().timeout(limits.connect).service(connector);
-            BoxCloneSyncService::new(connector)
-        };
+        let connectors = Connectors::new(config, limits.connect)?;
         let http1 = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(UNUSED)
             .pool_timer(TokioTimer::new())
-            .build(in_time(https().enable_http1().wrap_connector(tcp())));
-        let connector = in_time(https().enable_http2().wrap_connector(tcp()));
-        let http2 = Http2::new(config.upstream.clone(), connector, limits.connect);
+            .build(connectors.http1);
+        let http2 = Http2::new(config.upstream.clone(), connectors.http2, limits.connect);
         Ok(Self { http1, http2 })
     }
 
@@ -125,59 +102,4 @@ fn is_closed(error: &(dyn std::error::Error + 'static)) -> bool {
         cause = error.source();
     }
     false
-}
-
-/// Returns `true` if a time limit caused this error.
-pub(super) fn is_late(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if error.is::<Elapsed>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
-}
-
-fn tcp() -> HttpConnector {
-    let mut connector = HttpConnector::new();
-    connector.enforce_http(false);
-    connector.set_nodelay(true);
-    // A service that is gone without a sign is noticed by these, even while nothing is sent.
-    connector.set_keepalive(Some(PROBE));
-    connector.set_keepalive_interval(Some(PROBE));
-    connector.set_keepalive_retries(Some(3));
-    connector
-}
-
-/// Returns the trust in the service's certificate. A service without TLS needs none.
-fn tls(config: &ProxyConfig) -> Result<rustls::ClientConfig, ConfigError> {
-    let mut roots = rustls::RootCertStore::empty();
-    let setting = "CARACAL_GUARD_UPSTREAM_CA_FILE";
-    if let Some(path) = &config.upstream_ca_file {
-        let fail = |problem: &dyn std::fmt::Display| {
-            ConfigError::new(setting, format!("{}: {problem}", path.display()))
-        };
-        let certificates = CertificateDer::pem_file_iter(path).map_err(|error| fail(&error))?;
-        for certificate in certificates {
-            let certificate = certificate.map_err(|error| fail(&error))?;
-            roots.add(certificate).map_err(|error| fail(&error))?;
-        }
-        if roots.is_empty() {
-            return Err(fail(&"holds no certificate"));
-        }
-    } else if config.upstream.scheme_str() == Some("https") {
-        let system = rustls_native_certs::load_native_certs();
-        let (added, _) = roots.add_parsable_certificates(system.certs);
-        if added == 0 {
-            let problem = "missing: this system has no certificate authorities to trust";
-            return Err(ConfigError::new(setting, problem));
-        }
-    }
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    let builder = rustls::ClientConfig::builder_with_provider(provider.into());
-    let builder = builder
-        .with_safe_default_protocol_versions()
-        .map_err(|error| ConfigError::new("CARACAL_GUARD_UPSTREAM", error))?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }

@@ -143,6 +143,30 @@ async fn answers_504_if_the_service_is_too_slow() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn answers_504_if_the_service_does_not_take_a_connection() {
+    // A service that accepts connections and never speaks: the TLS handshake does not end.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let folder = tempfile::TempDir::new().unwrap();
+    caracal_test_support::certificates::certificates(folder.path(), &[]);
+    let authority = folder.path().join("ca.pem");
+    for http2 in [false, true] {
+        let config = format!(
+            "[limits]\nconnect_ms = 300\n[proxy]\nupstream_http2 = {http2}\n\
+             upstream_ca_file = {authority:?}\n"
+        );
+        let proxied = Proxied::start(&url, &config).await;
+        let requests = (0..3).map(|_| proxied.request("ar-1", "GET", "/", &[], b""));
+        for response in futures_util::future::join_all(requests).await {
+            assert_eq!(status(&response), 504, "{response}");
+            assert_eq!(header(&response, "retry-after"), Some("1"), "{response}");
+        }
+        let failures = r#"caracal_guard_upstream_failures_total{kind="connect_timeout"}"#;
+        assert_eq!(proxied.guard.metric(failures).await, Some(3.0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn answers_408_if_the_client_pauses_its_upload() {
     let service = Service::start().await;
     let limits = "[limits]\nupload_ms = 300\n";

@@ -170,6 +170,30 @@ async fn forwards_head_and_options_of_the_whole_service() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn serves_http10_clients_with_a_length() {
+    let (upstream, service) = (Upstream::start().await, Service::start().await);
+    for (url, path, expected) in [
+        (format!("http://{}", upstream.address), "/", "hello"),
+        // A chunked response of the service gets a length.
+        (service.url(), "/echo", ""),
+    ] {
+        let proxied = Proxied::start(&url, "").await;
+        let token = proxied.token("ar-1");
+        let request = format!("GET {path} HTTP/1.0\r\n{token}\r\n\r\n");
+        let response = crate::exchange::exchange(proxied.address, request.as_bytes()).await;
+        let response = response.unwrap();
+        assert_eq!(status(&response), 200, "{response}");
+        let length = expected.len().to_string();
+        assert_eq!(header(&response, "content-length"), Some(&*length), "{response}");
+        assert_eq!(header(&response, "transfer-encoding"), None, "{response}");
+        assert_eq!(body(&response), expected);
+    }
+    let [received] = &upstream.take()[..] else { panic!("not one request") };
+    assert_eq!(received.all("host"), [upstream.address.to_string()]);
+    assert_eq!(received.all("x-forwarded-host"), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn reload_changes_routes() {
     let upstream = Upstream::start().await;
     let proxied = Proxied::start(&format!("http://{}", upstream.address), "").await;

@@ -194,5 +194,11 @@ async fn unusable_files_stop_the_start_and_are_named() {
         eventually(expected, || guard.has_ended()).await;
         let log = guard.log();
         assert!(log.contains("error: CARACAL_GUARD_") && log.contains(expected), "{log}");
+        let mut check = std::process::Command::new(env!("CARGO_BIN_EXE_caracal-guard"));
+        let check = check.env_clear().envs(environment).arg("check-config").args(listen).output();
+        let check = check.unwrap();
+        let error = String::from_utf8_lossy(&check.stderr);
+        assert_eq!(check.status.code(), Some(2), "{error}");
+        assert!(error.contains(expected), "{error}");
     }
 }
