@@ -260,12 +260,10 @@ fn resolve_route(
         ));
     }
     let deny_after = route.deny_after_ms.map(Duration::from_millis);
-    if let Some(bound) = deny_after {
-        if bound < Options::SHORTEST_BOUND {
-            let shortest = Options::SHORTEST_BOUND.as_millis();
-            let problem = format!("below {shortest}, the shortest bound that a view can keep");
-            return Err(ConfigError::new(name("deny_after_ms"), problem));
-        }
+    if deny_after.is_some_and(|bound| bound < Options::SHORTEST_BOUND) {
+        let shortest = Options::SHORTEST_BOUND.as_millis();
+        let problem = format!("below {shortest}, the shortest bound that a view can keep");
+        return Err(ConfigError::new(name("deny_after_ms"), problem));
     }
     let mut cutting = CutOptions::new();
     if route.cut_when_unknown {

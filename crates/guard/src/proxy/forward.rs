@@ -121,7 +121,7 @@ impl Inner {
         });
         let length = if body.is_end_stream() { Some(0) } else { body.size_hint().exact() };
         self.rules.prepare(&mut head, &forwarding, identity, id, length).map_err(own)?;
-        // The service is not asked for anything that this process keeps about the request.
+        // Extensions are for this process only, such as the identity.
         head.extensions.clear();
         let body = Upload::new(body);
         let (mut response, stream) =

@@ -85,6 +85,7 @@ impl Rules {
         }
         let path = head.uri.path_and_query().cloned();
         let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
+        let was_http2 = head.version == Version::HTTP_2;
         let authority = if forwarding.is_http2 {
             headers.remove(HOST);
             head.version = Version::HTTP_2;
@@ -98,10 +99,14 @@ impl Rules {
                 upgrade.write(headers);
             }
             join_cookies(headers);
-            // hyper sends no body without a length, unless the method usually has one.
+            let has_body = matches!(head.method, Method::POST | Method::PUT | Method::PATCH);
             if body_length.is_none() {
+                // hyper would drop a body without a length if the method usually has no body.
                 headers.remove(CONTENT_LENGTH);
                 headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            } else if body_length == Some(0) && was_http2 && has_body {
+                // HTTP/2 needs no length for an empty body. Some services want one in HTTP/1.1.
+                headers.entry(CONTENT_LENGTH).or_insert(HeaderValue::from_static("0"));
             }
             None
         };

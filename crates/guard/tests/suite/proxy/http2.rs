@@ -64,6 +64,41 @@ async fn forwards_http2_request_over_http1() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn forwards_body_without_length_over_http1() {
+    let upstream = Upstream::start().await;
+    let proxied = Proxied::start(&format!("http://{}", upstream.address), "").await;
+    let mut client = connect(&proxied).await;
+    // HTTP/2 announces no length: of a body that streams, and of an empty one.
+    for (method, content, length, coding) in [
+        ("GET", Some("body"), None, Some("chunked")),
+        ("POST", Some("body"), None, Some("chunked")),
+        ("POST", None, Some("0"), None),
+        ("GET", None, None, None),
+        ("DELETE", None, None, None),
+    ] {
+        let body = match content {
+            Some(content) => {
+                let (mut sender, frames) = channel();
+                sender.send(Frame::data(content.into()));
+                Body::new(StreamBody::new(frames))
+            }
+            None => Body::empty(),
+        };
+        let head = request(&proxied, "ar-1", method, "/").body(body).unwrap();
+        let response = soon(client.send_request(head)).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{method} {content:?}");
+        let [received] = &upstream.take()[..] else { panic!("not one request") };
+        assert_eq!(received.body, content.unwrap_or_default(), "{method}");
+        assert_eq!(received.all("content-length"), Vec::from_iter(length), "{method} {content:?}");
+        assert_eq!(
+            received.all("transfer-encoding"),
+            Vec::from_iter(coding),
+            "{method} {content:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn refuses_http2_request_with_two_hosts() {
     let upstream = Upstream::start().await;
     let proxied = Proxied::start(&format!("http://{}", upstream.address), "").await;
@@ -102,7 +137,7 @@ async fn streams_with_trailers_over_http2_on_both_sides() {
     let service = Service::start().await;
     let proxied = Proxied::start(&service.url(), "[proxy]\nupstream_http2 = true\n").await;
     let mut client = connect(&proxied).await;
-    let (mut sender, frames) = futures_channel();
+    let (mut sender, frames) = channel();
     let body = Body::new(StreamBody::new(frames));
     let head = request(&proxied, "ar-1", "POST", "/echo").header("te", "trailers");
     let sent = client.send_request(head.body(body).unwrap());
@@ -130,7 +165,7 @@ impl FrameSender {
     }
 }
 
-fn futures_channel()
+fn channel()
 -> (FrameSender, impl futures_util::Stream<Item = Result<Frame<Bytes>, std::convert::Infallible>>) {
     let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
     let frames = stream::unfold(receiver, async |mut receiver| {
@@ -176,7 +211,7 @@ async fn cuts_http2_upload() {
         let service = Service::start().await;
         let proxied = Proxied::start(&service.url(), config).await;
         let mut client = connect(&proxied).await;
-        let (mut sender, frames) = futures_channel();
+        let (mut sender, frames) = channel();
         let body = Body::new(StreamBody::new(frames));
         let head = request(&proxied, "ar-1", "POST", "/upload").body(body).unwrap();
         let sent = tokio::spawn(client.send_request(head));
