@@ -8,7 +8,8 @@ use tokio::net::TcpStream;
 use crate::exchange::{header, status};
 use crate::front::Front;
 
-/// Checks `Expect: 100-continue`, a connection with several requests, and a WebSocket.
+/// Checks `Expect: 100-continue`, a connection with several requests, a WebSocket, and responses
+/// without an end.
 pub(crate) async fn check_exchanges(front: &Front<'_>) {
     let valid = front.world.mint("ar-exchange");
     let revoked = front.world.mint("ar-exchange-revoked");
@@ -18,6 +19,7 @@ pub(crate) async fn check_exchanges(front: &Front<'_>) {
     waits_for_continue(front, &valid, &revoked).await;
     decides_each_request_of_a_connection(front, &valid, &revoked).await;
     opens_websocket(front, &valid, &revoked).await;
+    streams_responses(front, &valid).await;
 }
 
 async fn waits_for_continue(front: &Front<'_>, valid: &str, revoked: &str) {
@@ -82,6 +84,23 @@ async fn opens_websocket(front: &Front<'_>, valid: &str, revoked: &str) {
             // A text frame, masked with zeros, and its echo.
             client.stream.write_all(b"\x81\x84\0\0\0\0ping").await.unwrap();
             assert_eq!(client.read(6).await, b"\x81\x04ping");
+        }
+    }
+}
+
+async fn streams_responses(front: &Front<'_>, valid: &str) {
+    for (path, expected) in [("/sse", "data: 1\n\n"), ("/chunked", "chunk\n")] {
+        let mut client = Client::connect(front).await;
+        let line = format!("GET {path} HTTP/1.1\r\nHost: app.example\r\n");
+        client.send(&format!("{line}Authorization: Bearer {valid}\r\n\r\n")).await;
+        let head = client.head().await;
+        assert_eq!(status(&head), 200, "{head}");
+        // The text follows the size of its chunk.
+        let mut text = Vec::new();
+        while !text.ends_with(expected.as_bytes()) {
+            let byte = client.read(1).await;
+            assert_eq!(byte.len(), 1, "{path} ended");
+            text.extend(byte);
         }
     }
 }
