@@ -1,8 +1,8 @@
 //! Reads the message `check-token` as a question.
 
 use caracal_revocation::gateway::RequestDenialKind;
-use http::header::{AUTHORIZATION, HOST};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue, Method, Uri};
 use spop::TypedData;
 use spop::frame::Message;
 
@@ -40,11 +40,8 @@ pub(super) fn read(messages: &[Message]) -> Result<Described, MessageError> {
     let uri = text(message, "uri")?.ok_or(MessageError::Argument("uri"))?;
 
     let mut described = HeaderMap::new();
-    let optional = [(HOST, "host"), (HeaderName::from_static("x-request-id"), "request_id")];
-    for (name, argument) in optional {
-        if let Some(value) = text(message, argument)?.and_then(|text| text.parse().ok()) {
-            described.insert(name, value);
-        }
+    if let Some(Ok(id)) = text(message, "request_id")?.map(HeaderValue::from_str) {
+        described.insert("x-request-id", id);
     }
     let question = |uri, described: &HeaderMap| question(method.clone(), uri, described);
     // The denial of more than one header is a rule of the layer: it is shown two of them.

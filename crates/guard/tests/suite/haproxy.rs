@@ -1,9 +1,9 @@
 //! HAProxy with SPOE, as `docs/proxies/haproxy.md` configures it.
 
-mod fleet;
 mod forwarding;
 mod shared;
 mod tokens;
+mod variants;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

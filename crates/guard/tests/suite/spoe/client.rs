@@ -165,7 +165,6 @@ pub(crate) fn arguments(token: Option<&str>) -> Arguments {
         ("acnt", i64::from(token.is_some()).into()),
         ("method", "GET".into()),
         ("uri", "/orders/1?a=b".into()),
-        ("host", "app.example".into()),
         ("request_id", "r-1".into()),
     ]
 }

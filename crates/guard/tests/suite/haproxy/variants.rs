@@ -1,4 +1,4 @@
-//! Two guards behind one HAProxy.
+//! Changes of the configuration: a second guard, and larger buffers.
 
 use std::time::{Duration, Instant};
 
@@ -45,5 +45,24 @@ async fn second_guard_answers_while_the_first_is_down() {
         other.signal("STOP");
         settle(&token, 200).await;
         settle(&revoked, 401).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn request_that_does_not_fit_a_frame_is_denied() {
+    for program in both() {
+        let (world, upstream) = (World::start().await, Upstream::start().await);
+        let (spoe, proxy) = (free_address(), free_address());
+        let _guard = world.guard(&["--spoe", &spoe.to_string()]).await;
+        let page = page::block("haproxy", "haproxy", 0);
+        let configuration = format!("global\n  tune.bufsize 65536\n{page}");
+        let _haproxy = serve(&program, &configuration, &upstream, proxy, &[(GUARD, spoe)]).await;
+        let line = format!("Authorization: Bearer {}", world.mint("ar-1"));
+        for (length, wanted) in [(10, 200), (20_000, 503), (10_000, 200)] {
+            let path = format!("/{}", "a".repeat(length));
+            let response = send(proxy, "GET", &path, &[&line]).await.unwrap();
+            assert_eq!(status(&response), wanted, "{response}");
+            assert_eq!(upstream.take().len(), usize::from(wanted == 200));
+        }
     }
 }
