@@ -79,3 +79,21 @@ pub(super) fn to_remove(forged: Vec<String>, set: &HeaderMap) -> Vec<String> {
     let is_left = |name: &String| !set.contains_key(name.as_str());
     forged.into_iter().filter(is_left).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{BodyExt, Full};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn success_is_sent_as_denial() {
+        for (status, sent) in [(200, 403), (101, 403), (304, 403), (401, 401), (503, 503)] {
+            let body = Full::new(Bytes::from_static(b"{}")).map_err(|never| match never {});
+            let mut response = Response::new(body.boxed_unsync());
+            *response.status_mut() = StatusCode::from_u16(status).unwrap();
+            let denial = Denial::of(response).await;
+            assert_eq!((denial.status.as_u16(), &*denial.body), (sent, &b"{}"[..]));
+        }
+    }
+}

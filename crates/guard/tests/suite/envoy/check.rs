@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use caracal_test_support::waiting::eventually;
 use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Request};
 use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
@@ -75,6 +76,8 @@ async fn reload_changes_rules_of_both_services() {
     };
     let mut running = Process::approved(&setup, "ar-1").await;
     assert_eq!(check(&setup, Some(request())).await.0, i32::from(Code::Ok));
+    setup.reload("[envoy]\ntimeout_from_exp = true\n");
+    eventually("an error", || setup.guard.log().contains("only with a restart")).await;
     setup.reload("[[routes]]\npath = \"/b\"\n");
     let start = Instant::now();
     while check(&setup, Some(request())).await.0 != i32::from(Code::PermissionDenied) {
