@@ -1,8 +1,10 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 
 /// Denies revoked Caracal mandates for other proxies, or as a reverse proxy.
 ///
@@ -22,6 +24,26 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Checks the configuration and exits: 0 if it can be used, else 2 with the reason.
     CheckConfig(Flags),
+    /// Starts a guarded sample service, without Redis and without configuration.
+    ///
+    /// An issuer, the revocations and the service are in this process. The program prints commands
+    /// to copy: a mandate is admitted, revoked and denied, and an open event stream is cut.
+    Try(TryArgs),
+    /// Writes the completions of a shell to standard output.
+    Completions { shell: Shell },
+    /// Writes the man pages into a folder.
+    Man { folder: PathBuf },
+}
+
+/// The options of a trial.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct TryArgs {
+    /// Listen on this address [default: 127.0.0.1:8080, or a free port if that one is in use]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Run the steps of the trial and exit: 0 if each had its result, else 1
+    #[arg(long)]
+    pub(crate) self_check: bool,
 }
 
 /// The settings that can be flags.

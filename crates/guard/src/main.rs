@@ -6,12 +6,14 @@ mod config;
 mod decider;
 mod envoy;
 mod identity;
+mod manual;
 mod proxy;
 mod reloads;
 mod routes;
 mod run;
 mod server;
 mod spoe;
+mod trial;
 
 use std::process::ExitCode;
 
@@ -26,18 +28,24 @@ const UNUSABLE: u8 = 2;
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
-    let levels = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned());
-    let levels = levels.parse().unwrap_or_else(|_| {
-        tracing_subscriber::filter::Targets::new().with_default(tracing::Level::INFO)
-    });
+    // A trial prints its own events.
+    let is_trial = matches!(cli.command, Some(Command::Try(_)));
+    let usual = if is_trial { tracing::Level::ERROR } else { tracing::Level::INFO };
+    let levels = std::env::var("RUST_LOG").ok().and_then(|levels| levels.parse().ok());
+    let levels =
+        levels.unwrap_or_else(|| tracing_subscriber::filter::Targets::new().with_default(usual));
     let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     tracing_subscriber::registry().with(log).with(levels).init();
+    let done = |()| ExitCode::SUCCESS;
     let result = match cli.command {
-        None => run::run(cli.flags).await,
-        Some(Command::CheckConfig(flags)) => run::check(&flags),
+        None => run::run(cli.flags).await.map(done),
+        Some(Command::CheckConfig(flags)) => run::check(&flags).map(done),
+        Some(Command::Try(args)) => trial::run(&args).await,
+        Some(Command::Completions { shell }) => manual::completions(shell).map(done),
+        Some(Command::Man { folder }) => manual::pages(&folder).map(done),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             report(&error);
             ExitCode::from(UNUSABLE)
