@@ -1,23 +1,24 @@
 #!/usr/bin/env bash
-# Builds the Debian package of caracal-guard, and prints its path, its content and its size.
+# Builds the Debian package of caracal-guard, and prints its content, its path and its size.
 # Needs: cargo install --locked cargo-deb
 set -euo pipefail
 cd "$(dirname "$0")/.."
-# Paths in the package's description are below this folder.
+# The package goes into the folder `target` of the repository.
 unset CARGO_TARGET_DIR
 
 cargo build --release --locked -p caracal-guard --features opa,postgres
 
 guard=target/release/caracal-guard
-made=target/packages
+made=target/release/packages
 rm -rf "$made"
 mkdir -p "$made/completions"
 "$guard" man "$made/man"
+gzip -9n "$made"/man/*
 "$guard" completions bash >"$made/completions/caracal-guard.bash"
 "$guard" completions zsh >"$made/completions/_caracal-guard"
 "$guard" completions fish >"$made/completions/caracal-guard.fish"
 
-package=$(cargo deb --no-build --locked -p caracal-guard --output "$made/")
-dpkg-deb --contents "$package"
+package=$(cargo deb --no-build --locked -p caracal-guard --output target/)
 dpkg-deb --info "$package"
+dpkg-deb --contents "$package"
 stat --format '%n: %s bytes' "$guard" "$package"
