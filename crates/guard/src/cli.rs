@@ -23,7 +23,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Checks the configuration and exits: 0 if it can be used, else 2 with the reason.
-    CheckConfig(Flags),
+    CheckConfig(Box<Flags>),
     /// Starts a guarded sample service, without Redis and without configuration.
     ///
     /// An issuer, the revocations and the service are in this process. The program prints commands
