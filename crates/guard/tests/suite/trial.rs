@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use caracal_test_support::child_guard::KillOnExit;
 use tempfile::TempDir;
 
+use crate::packages::repository;
 use crate::programs::debian;
 use crate::world::free_address;
 
@@ -89,6 +90,12 @@ fn self_check_passes() {
     assert!(output.status.success(), "{text}");
     let results: Vec<_> = text.lines().filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(results, ["200", "200", "200", "cut", "401", "Every"], "{text}");
+    // The page shows the same steps, with other times.
+    let page = std::fs::read_to_string(repository("docs/guard.md")).unwrap();
+    for line in text.lines() {
+        let step = line.split("  ").take(2).collect::<Vec<_>>().join("  ");
+        assert!(page.contains(&step), "docs/guard.md does not show {step:?}");
+    }
 }
 
 #[test]
