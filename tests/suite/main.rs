@@ -47,6 +47,7 @@ mod sentinel;
 mod sentinel_fleet;
 mod service;
 mod settings;
+mod single_use;
 mod sizes;
 mod snapshot;
 mod strict;

@@ -10,7 +10,7 @@ use caracal_revocation::policy::{
     ClaimsInput, PolicyBundle, PolicyInput, PolicyLayer, PolicyRequest, PolicySource, Principal,
     RegoEngine, Resource, SourceError, ZonePolicies,
 };
-use caracal_revocation::stream::Canary;
+use caracal_revocation::stream::{Canary, UsedMandates};
 use caracal_revocation::{
     GatewayLayer, Operations, Publisher, ResourceLayer, Revocations, StsLayer, Verifier,
 };
@@ -48,6 +48,7 @@ impl Operated {
         let verifier = Verifier::builder("http://127.0.0.1:9", ZONE, "https://api.example");
         let _ = ResourceLayer::new(verifier.build(&revocations).unwrap()).layer(());
         let _ = StsLayer::new(revocations.clone());
+        let _ = UsedMandates::new(&redis.settings(&ring()));
 
         let canary =
             Canary::new(&redis.settings(&ring())).every(Duration::from_millis(500)).spawn();

@@ -17,10 +17,10 @@ use crate::tls::allow;
 
 /// The captured log.
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Lines {
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }
@@ -37,7 +37,7 @@ impl Write for Lines {
 }
 
 /// Captures this thread's log while the guard lives.
-fn captured() -> (Lines, impl Sized) {
+pub(crate) fn captured() -> (Lines, impl Sized) {
     let lines = Lines::default();
     let writer = lines.clone();
     let subscriber = tracing_subscriber::fmt()
@@ -57,7 +57,7 @@ fn outage(revocations: &Revocations) -> Option<OutageCause> {
     revocations.readiness(revocations.now()).outage
 }
 
-async fn denied_commands(server: &RedisServer) -> Vec<redis::Value> {
+pub(crate) async fn denied_commands(server: &RedisServer) -> Vec<redis::Value> {
     let mut connection = server.connection().await;
     redis::cmd("ACL").arg("LOG").query_async(&mut connection).await.unwrap()
 }

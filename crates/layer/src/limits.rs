@@ -2,11 +2,19 @@
 
 use std::time::Duration;
 
+use caracal_revocation_state::LEEWAY;
+
 /// The longest bearer token, in bytes (contract, "Mandates"). A longer one is denied unread.
 pub(crate) const MAX_TOKEN: usize = 4096;
 
 /// The longest request id that a client may choose, in bytes. It goes into logs and answers.
 pub(crate) const MAX_REQUEST_ID: usize = 128;
+
+/// The time after its `exp` for which a used mandate is remembered. Every gateway admits mandates
+/// until one leeway after `exp`, by its own clock. Two clocks may differ by twice the leeway: one
+/// computes how long the use is remembered, and the other must not admit the mandate after that.
+/// The contract's time, until `exp`, would admit a replay within the leeway.
+pub(crate) const USE_KEPT: Duration = Duration::from_secs(3 * LEEWAY.as_secs());
 
 /// The longest body of a token request, in bytes (contract, "Token exchange"). It is kept in
 /// memory.

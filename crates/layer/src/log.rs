@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use caracal_revocation_state::CutReport;
+use caracal_revocation_state::{CutReport, UseRecordError};
 
 use crate::RequestDenialKind;
 use crate::answer::Denial;
@@ -22,7 +22,17 @@ pub(crate) fn denial(denial: &Denial, enforced: bool, front: Option<&'static str
         status = denial.profile.answer(rejection.kind()).status.as_u16(),
         enforced,
         front,
+        audit = (rejection.kind() == RequestDenialKind::Replayed).then_some("replay_detected"),
         "request denied",
+    );
+}
+
+/// Logs, at level debug, an outage of the record of used mandates: the record itself reports it.
+pub(crate) fn use_unknown(error: &UseRecordError, fail_open: bool) {
+    tracing::debug!(
+        target: TARGET,
+        %error, fail_open,
+        "the use of a mandate is not known to be recorded",
     );
 }
 

@@ -103,6 +103,8 @@ pub(crate) struct Counters {
     observed: Arc<[Counter]>,
     /// The counters in the order of [`UnknownCause::LABELS`].
     failed_open: Arc<[Counter]>,
+    /// Requests that went on although the use of their mandate is unknown. Only a gateway has any.
+    use_failed_open: Option<Counter>,
     enforced: Histogram,
 }
 
@@ -135,6 +137,8 @@ impl Counters {
             failed_open: UnknownCause::LABELS
                 .map(|cause| counter!(failed_open, front.labels(&[("cause", cause)])))
                 .into(),
+            use_failed_open: (profile == Profile::Gateway)
+                .then(|| counter!(failed_open, front.labels(&[("cause", "use_unknown")]))),
             enforced: histogram!(LAG, "stage" => "enforced"),
         }
     }
@@ -158,6 +162,13 @@ impl Counters {
     pub(crate) fn failed_open(&self, unknown: UnknownCause) {
         let causes = UnknownCause::LABELS.iter().zip(&*self.failed_open);
         for (_, counter) in causes.filter(|(cause, _)| **cause == unknown.label()) {
+            counter.increment(1);
+        }
+    }
+
+    /// Counts a request that went on although the record of used mandates could not be asked.
+    pub(crate) fn use_failed_open(&self) {
+        if let Some(counter) = &self.use_failed_open {
             counter.increment(1);
         }
     }

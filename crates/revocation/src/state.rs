@@ -21,5 +21,6 @@ pub use caracal_revocation_state::{
     Admitted, AnchorKind, Authority, BoundError, Checks, Claims, Clock, Degraded, Denial,
     DenyReason, Hop, Identity, LEEWAY, LONGEST_LIFETIME, LossVersion, ManualClock, Moment,
     NotAdmitted, NotReady, Options, OutageCause, PolicyChanges, PolicyInvalidation, Readiness,
-    Revocations, RevocationsWriter, SystemClock, Text, UnknownCause, Verdict, ZoneView,
+    Revocations, RevocationsWriter, SystemClock, Text, UnknownCause, UseFuture, UseOutcome,
+    UseRecord, UseRecordError, Verdict, ZoneView,
 };

@@ -23,5 +23,5 @@
 
 pub use caracal_revocation_stream::{
     Canary, CanaryStatus, DeadLetter, Follower, InProcess, Mode, ParseDeadLetterError,
-    PublishError, Publisher, Settings, SettingsError,
+    PublishError, Publisher, Settings, SettingsError, UsedMandates,
 };

@@ -41,6 +41,7 @@
 //!   carries, with its [`Identity`].
 //! - [`Revocations`] reads the state, and the one [`RevocationsWriter`] changes it.
 //! - [`CutPolicy`] configures when running requests are cut.
+//! - [`UseRecord`] records the mandates that may be used once.
 //! - [`Clock`] and [`Moment`] are the time, which is passed in everywhere.
 
 mod anchors;
@@ -71,6 +72,7 @@ mod readiness;
 mod recent;
 mod revocations;
 mod running;
+mod single_use;
 mod staleness;
 mod state;
 mod suspensions;
@@ -98,6 +100,7 @@ pub use revocations::Revocations;
 pub use running::{
     Admission, Cut, CutPoint, CutPolicy, CutReport, NotAdmitted, RequestCancellation, RevokedSignal,
 };
+pub use single_use::{UseFuture, UseOutcome, UseRecord, UseRecordError};
 pub use unknown::UnknownCause;
 pub use verdict::{Admitted, Checks, Denial, DenyReason, Verdict};
 pub use writer::RevocationsWriter;

@@ -38,6 +38,9 @@ pub const CANARY: &str = "+xadd +xread +time ~caracal.revocation.canary";
 /// Rights for writing receipts; see [`Follower::with_receipts`](crate::Follower::with_receipts).
 pub const RECEIPTS: &str = "+set %W~caracal.revocation.receipt:*";
 
+/// Rights for recording used mandates; see [`UsedMandates`](crate::UsedMandates).
+pub const SINGLE_USE: &str = "+set %W~seen:jti:*";
+
 /// Rights for reading the receipts of a fleet, as `caracal-streams fleet` does.
 pub const FLEET: &str = "+info +scan +mget %R~caracal.revocation.receipt:*";
 

@@ -30,7 +30,8 @@
 //!
 //! In reading order: [`Settings`] name the servers of the streams. A [`Follower`] reads the
 //! streams, and a [`Baseline`] if there is one, into a state, and writes unusable messages as
-//! [`DeadLetter`]s. A [`Publisher`] writes to the streams. [`InProcess`] replaces Redis if a
+//! [`DeadLetter`]s. A [`Publisher`] writes to the streams. [`UsedMandates`]
+//! records the mandates that may be used once. [`InProcess`] replaces Redis if a
 //! program's `main` chooses it. A [`StreamTail`] shows each message to an operator. Other tasks of
 //! operators' programs are in `caracal-revocation-admin`, and effects that must happen once in a
 //! fleet are in `caracal-revocation-effects`.
@@ -74,6 +75,7 @@ mod repeat_limiter;
 mod server_clock;
 mod settings;
 mod signature_health;
+mod single_use;
 mod snapshot;
 mod topology;
 mod view_age;
@@ -97,4 +99,5 @@ pub use persistence::LiveSetting;
 pub use publisher::{PublishError, Publisher};
 pub use receipts::Receipt;
 pub use settings::{Mode, Settings, SettingsError};
+pub use single_use::UsedMandates;
 pub use watch::{StreamTail, TailBatch, TailedMessage};

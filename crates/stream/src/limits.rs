@@ -22,6 +22,10 @@ pub(crate) const ANSWER_DEADLINE: Duration = Duration::from_secs(2);
 /// and must stay within the shortest staleness bound.
 pub(crate) const SIDE_DEADLINE: Duration = Duration::from_millis(500);
 
+/// The longest time for recording the use of a mandate. Its request waits. Proxies that ask for a
+/// decision usually wait for 500 ms, and must get an answer before that.
+pub(crate) const USE_DEADLINE: Duration = Duration::from_millis(400);
+
 /// The time after which a server that is not proven to be fresh, or to be the primary, is reported.
 /// By default that is before the view counts as late.
 pub(crate) const UNPROVEN_AFTER: Duration = Duration::from_secs(3);

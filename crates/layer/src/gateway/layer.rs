@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use caracal_revocation_mandate::{Requirements, Verifier};
-use caracal_revocation_state::{BoundError, Revocations};
+use caracal_revocation_state::{BoundError, Revocations, UseRecord};
 use http::{Request, Response};
 use tower_layer::Layer;
 
@@ -123,6 +123,36 @@ impl GatewayLayer {
     /// to the service.
     pub fn fail_open_unknown(self) -> Self {
         self.changed(|guard| guard.authorizer.checks.fail_open_unknown = true)
+    }
+
+    /// Admits mandates of `use` `gateway` and `resource` once in the whole fleet (contract, "Single
+    /// use"). Mandates of `use` `session` are exempt.
+    ///
+    /// The mandate must be verified: by this layer's verifier, or by an outer layer that leaves it
+    /// in the extensions. Any other token is denied (401). Requests without a token, where they are
+    /// allowed, are not affected.
+    ///
+    /// The use is recorded last, so a request that another check of this layer denies is not
+    /// recorded, and a revoked mandate costs no round trip. The layer then decides once more, and
+    /// calls the service. The answer to a repeated use is 401 `invalid_token`. While the record
+    /// cannot be asked, it is 503 `sts_unavailable`, and the mandate may count as used.
+    ///
+    /// - Each use counts. A proxy must not retry a request, and must not ask twice about one: for
+    ///   example with `ext_authz` and `ext_proc` of Envoy.
+    /// - A request that an inner layer denies, such as a policy layer, has used its mandate.
+    /// - Caracal's own Gateway uses the same record. Do not choose this in front of it.
+    /// - With [`insecure_observe_only`](Self::insecure_observe_only) nothing is recorded.
+    ///
+    /// `UsedMandates` of `caracal-revocation-stream` keeps the record in Redis.
+    pub fn with_single_use(self, record: impl UseRecord) -> Self {
+        self.changed(|guard| guard.single_use.record = Some(Arc::new(record)))
+    }
+
+    /// Admits mandates while the record of used mandates cannot be asked. A mandate can then be
+    /// replayed. Counts these requests under `caracal_gateway_failed_open_total`, with the cause
+    /// `use_unknown`. Has no effect without [`with_single_use`](Self::with_single_use).
+    pub fn insecure_fail_open_single_use(self) -> Self {
+        self.changed(|guard| guard.single_use.fail_open = true)
     }
 
     /// Adds the label `front` with this value to the counters and log events of this layer: the

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use caracal_revocation_mandate::{Mandate, Requirements, Verifier, VerifyError};
 use caracal_revocation_state::{
     Admission, Authority, Checks, Claims, CutPolicy, Identity, Moment, NotAdmitted, Revocations,
+    UseOutcome, UseRecordError,
 };
 use http::{Extensions, HeaderMap};
 
@@ -28,8 +29,16 @@ pub(crate) struct Authorizer {
     pub(crate) watch: OnceLock<Option<Arc<CutPolicy>>>,
 }
 
-/// The verification of a token that is not in the cache.
-pub(crate) type Verification = Pin<Box<dyn Future<Output = Result<Mandate, VerifyError>> + Send>>;
+/// A step that a decision waits for.
+pub(crate) type PendingStep = Pin<Box<dyn Future<Output = FinishedStep> + Send>>;
+
+/// The result of a step that a decision waited for.
+pub(crate) enum FinishedStep {
+    /// A token that was not in the cache was verified.
+    Verified(Result<Mandate, VerifyError>),
+    /// The record of used mandates was asked about a request that is admitted otherwise.
+    Recorded(AuthorizeOutcome, Result<UseOutcome, UseRecordError>),
+}
 
 /// The decision about a request, with the mandate that this layer verified for it, if any.
 pub(crate) struct AuthorizeOutcome {
@@ -43,7 +52,7 @@ pub(crate) struct AuthorizeOutcome {
 /// The outcome, or the verification that must finish first.
 pub(crate) enum AuthorizeStep {
     Decided(AuthorizeOutcome),
-    Verifying(Verification),
+    Verifying(PendingStep),
 }
 
 impl Authorizer {
@@ -67,7 +76,9 @@ impl Authorizer {
             Err(kind) => return AuthorizeStep::Decided(AuthorizeOutcome::denied(kind)),
         };
         let (verifier, token) = (verifier.clone(), token.to_owned());
-        AuthorizeStep::Verifying(Box::pin(async move { verifier.verify(&token).await }))
+        AuthorizeStep::Verifying(Box::pin(async move {
+            FinishedStep::Verified(verifier.verify(&token).await)
+        }))
     }
 
     /// Decides from the verifier's answer.
@@ -75,6 +86,16 @@ impl Authorizer {
         match verified {
             Ok(mandate) => self.by_mandate(mandate),
             Err(error) => AuthorizeOutcome::denied(RequestDenial::unverified(error)),
+        }
+    }
+
+    /// Decides again about a request that waited after it was admitted.
+    pub(crate) fn decide_again(&self, outcome: AuthorizeOutcome) -> AuthorizeOutcome {
+        let AuthorizeOutcome { result, mandate, taken } = outcome;
+        let identity = result.iter().flatten().find_map(Admission::identity).cloned();
+        match identity {
+            Some(identity) => AuthorizeOutcome { mandate, taken, ..self.decide(&identity) },
+            None => AuthorizeOutcome { result, mandate, taken },
         }
     }
 
@@ -173,6 +194,15 @@ impl Authorizer {
 }
 
 impl AuthorizeOutcome {
+    /// Returns the outcome of a request that is denied for another reason than its identity.
+    pub(crate) fn deny(self, kind: RequestDenialKind) -> Self {
+        let admission = self.result.as_ref().ok().and_then(Option::as_ref);
+        let claims = admission.and_then(Admission::claims);
+        let zone = claims.and_then(|claims| claims.zone_id.as_deref());
+        let denial = RequestDenial::from(kind).in_zone(zone);
+        Self { result: Err(Box::new(denial)), ..self }
+    }
+
     fn denied(rejection: impl Into<RequestDenial>) -> Self {
         Self::new(Err(Box::new(rejection.into())))
     }

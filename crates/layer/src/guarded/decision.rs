@@ -2,7 +2,7 @@
 
 use caracal_revocation_state::Admitted;
 
-use super::authorizer::Verification;
+use super::authorizer::PendingStep;
 use super::request_context::RequestContext;
 use crate::RequestDenial;
 use crate::answer::Denial;
@@ -12,8 +12,8 @@ pub(crate) enum GuardDecision {
     /// The request goes on. It has a context if it can be cut.
     Admitted(Option<RequestContext>),
     Denied(Box<Denial>),
-    /// [`Guard::conclude`](super::Guard::conclude) decides, once the verifier is done.
-    Verifying(Verification),
+    /// [`Guard::conclude`](super::Guard::conclude) decides, once this step is done.
+    Waiting(PendingStep),
 }
 
 /// The outcome for a request that was only observed, in the request's extensions. See

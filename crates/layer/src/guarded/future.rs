@@ -1,4 +1,4 @@
-//! The response future: waits for a verification, then for the service's response, or returns the
+//! The response future: waits for the decision, then for the service's response, or returns the
 //! denial.
 
 use std::fmt;
@@ -12,7 +12,8 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::authorizer::Verification;
+use super::authorizer::PendingStep;
+use super::decision::GuardDecision;
 use super::guard::Guard;
 use super::held::Held;
 use super::request_context::RequestContext;
@@ -40,13 +41,13 @@ pin_project! {
         Inner { #[pin] future: S::Future, context: Option<RequestContext> },
         Held { held: Pin<Box<Held<R>>> },
         Denied { denial: Box<Denial> },
-        Verifying { waiting: Option<Waiting<S, B>> },
+        Waiting { waiting: Option<Waiting<S, B>> },
     }
 }
 
-/// A request whose token is being verified.
+/// A request whose decision waits for a step.
 struct Waiting<S, B> {
-    verification: Verification,
+    step: PendingStep,
     request: Request<B>,
     inner: S,
     guard: Arc<Guard>,
@@ -65,14 +66,14 @@ impl<S: Service<Request<GuardedRequestBody<B>>>, B, R> GuardedFuture<S, B, R> {
         Self { kind: Kind::Denied { denial } }
     }
 
-    pub(super) fn verifying(
-        verification: Verification,
+    pub(super) fn waiting(
+        step: PendingStep,
         request: Request<B>,
         inner: S,
         guard: Arc<Guard>,
     ) -> Self {
-        let waiting = Some(Waiting { verification, request, inner, guard });
-        Self { kind: Kind::Verifying { waiting } }
+        let waiting = Some(Waiting { step, request, inner, guard });
+        Self { kind: Kind::Waiting { waiting } }
     }
 }
 
@@ -118,18 +119,24 @@ where
                 KindProjection::Denied { denial } => {
                     return Poll::Ready(Ok(denial.respond().map(GuardedResponseBody::complete)));
                 }
-                KindProjection::Verifying { waiting } => {
-                    let verified = match waiting {
-                        Some(waiting) => ready!(waiting.verification.as_mut().poll(cx)),
+                KindProjection::Waiting { waiting } => {
+                    let finished = match waiting {
+                        Some(waiting) => ready!(waiting.step.as_mut().poll(cx)),
                         // `None` only after the service panicked in its call.
                         None => return Poll::Pending,
                     };
                     let Some(Waiting { mut request, mut inner, guard, .. }) = waiting.take() else {
                         return Poll::Pending;
                     };
-                    match guard.conclude(&mut request, verified) {
-                        Ok(context) => Kind::call(&mut inner, request, context),
-                        Err(denial) => Kind::Denied { denial },
+                    match guard.conclude(&mut request, finished) {
+                        GuardDecision::Admitted(context) => {
+                            Kind::call(&mut inner, request, context)
+                        }
+                        GuardDecision::Denied(denial) => Kind::Denied { denial },
+                        GuardDecision::Waiting(step) => {
+                            let waiting = Some(Waiting { step, request, inner, guard });
+                            Kind::Waiting { waiting }
+                        }
                     }
                 }
             };

@@ -2,26 +2,28 @@
 
 use std::sync::{Arc, OnceLock};
 
-use caracal_revocation_mandate::{Anonymous, Mandate, Requirements, VerifyError};
+use caracal_revocation_mandate::{Anonymous, Mandate, Requirements};
 use caracal_revocation_state::{
     Admission, Authority, Checks, Claims, Identity, RequestCancellation, Revocations,
 };
 use http::{Extensions, Request, Version};
 
-use super::authorizer::{AuthorizeOutcome, AuthorizeStep, Authorizer};
+use super::authorizer::{AuthorizeOutcome, AuthorizeStep, Authorizer, FinishedStep};
 use super::cutting::{CutOptions, Trailer};
 use super::decision::{GuardDecision, Observed};
 use super::request_context::RequestContext;
+use super::single_use::{self, SingleUse, UseAdmitted};
 use crate::answer::{ClientCapabilities, Denial, Profile, RequestId, came_through_proxy};
 use crate::log::Mistakes;
 use crate::metrics::{Counters, CutCounters, Front};
-use crate::{RequestDenial, challenge, log};
+use crate::{RequestDenial, RequestDenialKind, challenge, log};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Guard {
     pub(crate) authorizer: Authorizer,
     pub(crate) observe_only: bool,
     pub(crate) cutting: CutOptions,
+    pub(crate) single_use: SingleUse,
     /// `true` if the service has only gRPC methods.
     pub(crate) grpc_only: bool,
     /// The address of the resource's metadata.
@@ -52,6 +54,7 @@ impl Guard {
             authorizer,
             observe_only: false,
             cutting,
+            single_use: SingleUse::default(),
             grpc_only: false,
             resource_metadata: None,
             challenge: None,
@@ -97,27 +100,64 @@ impl Guard {
         let step = self.authorizer.authorize(request.headers(), &mut extensions);
         *request.extensions_mut() = extensions;
         match step {
-            AuthorizeStep::Verifying(verification) => GuardDecision::Verifying(verification),
-            AuthorizeStep::Decided(outcome) => self
-                .apply_decision(request, outcome)
-                .map_or_else(GuardDecision::Denied, GuardDecision::Admitted),
+            AuthorizeStep::Verifying(step) => GuardDecision::Waiting(step),
+            AuthorizeStep::Decided(outcome) => self.record_use(request, outcome),
         }
     }
 
-    /// Decides about the request with the result of its verification.
+    /// Decides about the request with the result of the step that it waited for.
     pub(crate) fn conclude<B>(
         &self,
         request: &mut Request<B>,
-        verified: Result<Mandate, VerifyError>,
-    ) -> Result<Option<RequestContext>, Box<Denial>> {
-        self.apply_decision(request, self.authorizer.conclude(verified))
+        finished: FinishedStep,
+    ) -> GuardDecision {
+        match finished {
+            FinishedStep::Verified(verified) => {
+                self.record_use(request, self.authorizer.conclude(verified))
+            }
+            FinishedStep::Recorded(outcome, answer) => {
+                let admitted = self.single_use.conclude(answer);
+                let outcome = match admitted {
+                    Err(kind) => outcome.deny(kind),
+                    // The authority may have been revoked in between.
+                    Ok(_) => self.authorizer.decide_again(outcome),
+                };
+                if admitted == Ok(UseAdmitted::FailedOpen) && outcome.result.is_ok() {
+                    self.counters.use_failed_open();
+                }
+                self.apply_decision(request, outcome)
+            }
+        }
+    }
+
+    /// Records the use of a mandate that may be used once, if every other check admits the request.
+    fn record_use<B>(&self, request: &mut Request<B>, outcome: AuthorizeOutcome) -> GuardDecision {
+        let admission = outcome.result.as_ref().ok().and_then(Option::as_ref);
+        let (Some(record), Some(admission), false) =
+            (&self.single_use.record, admission, self.observe_only)
+        else {
+            return self.apply_decision(request, outcome);
+        };
+        let left = || request.extensions().get::<Mandate>().filter(|left| left.is_of(admission));
+        let Some(mandate) = outcome.mandate.as_ref().or_else(left) else {
+            return self.apply_decision(request, outcome.deny(RequestDenialKind::UnverifiedToken));
+        };
+        if SingleUse::is_exempt(mandate) {
+            return self.apply_decision(request, outcome);
+        }
+        let request_id = RequestId::of(request.headers());
+        let (record, now) = (Arc::clone(record), self.authorizer.revocations.now());
+        let recording = single_use::record(record, mandate.clone(), request_id, now);
+        GuardDecision::Waiting(Box::pin(
+            async move { FinishedStep::Recorded(outcome, recording.await) },
+        ))
     }
 
     fn apply_decision<B>(
         &self,
         request: &mut Request<B>,
         AuthorizeOutcome { result, mandate, taken }: AuthorizeOutcome,
-    ) -> Result<Option<RequestContext>, Box<Denial>> {
+    ) -> GuardDecision {
         let decided_on = result.iter().flatten().find_map(Admission::identity);
         if taken.is_some() || decided_on.is_some() {
             self.mistakes.record_claims();
@@ -144,7 +184,7 @@ impl Guard {
         }
         set_extension(extensions, admission);
         set_extension(extensions, self.observe_only.then(|| Observed::new(Ok(admitted))));
-        Ok(running.map(|running| self.request_context(request, running)))
+        GuardDecision::Admitted(running.map(|running| self.request_context(request, running)))
     }
 
     /// Denies the request. With `observe_only`, the request goes on, with the denial in its
@@ -155,10 +195,10 @@ impl Guard {
         rejection: RequestDenial,
         mandate: Option<Mandate>,
         taken: Option<Identity>,
-    ) -> Result<Option<RequestContext>, Box<Denial>> {
+    ) -> GuardDecision {
         let denial = self.deny(&rejection, request);
         if !self.observe_only {
-            return Err(denial);
+            return GuardDecision::Denied(denial);
         }
         let extensions = request.extensions_mut();
         extensions.remove::<Anonymous>();
@@ -171,7 +211,7 @@ impl Guard {
             set_extension(extensions, mandate);
         }
         set_extension(extensions, Some(Observed::new(Err(rejection))));
-        Ok(None)
+        GuardDecision::Admitted(None)
     }
 
     fn request_context<B>(

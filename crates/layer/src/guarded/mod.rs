@@ -12,6 +12,7 @@ mod guard;
 mod held;
 mod request_context;
 mod service;
+mod single_use;
 mod termination;
 mod upload;
 

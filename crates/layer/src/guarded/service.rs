@@ -48,11 +48,11 @@ where
                 GuardedFuture::call(&mut self.inner, request, context)
             }
             GuardDecision::Denied(denial) => GuardedFuture::denied(denial),
-            GuardDecision::Verifying(verification) => {
+            GuardDecision::Waiting(step) => {
                 // Only the original is ready; its clone may not be.
                 let unready = self.inner.clone();
                 let inner = mem::replace(&mut self.inner, unready);
-                GuardedFuture::verifying(verification, request, inner, Arc::clone(&self.guard))
+                GuardedFuture::waiting(step, request, inner, Arc::clone(&self.guard))
             }
         }
     }

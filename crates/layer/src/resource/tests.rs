@@ -20,6 +20,7 @@ use crate::answer::Profile;
 use crate::{GatewayLayer, GuardedRequestBody, RequestDenial, RequestDenialKind, ResourceLayer};
 
 mod optional;
+mod single_use;
 
 const ZONE: &str = "z-1";
 const AUDIENCE: &str = "https://api.example";

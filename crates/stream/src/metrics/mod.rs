@@ -3,6 +3,7 @@
 mod follower;
 mod handles;
 mod names;
+mod single_use;
 
 pub(crate) use follower::StreamMetrics;
 pub(crate) use handles::{
@@ -10,3 +11,4 @@ pub(crate) use handles::{
     reloads,
 };
 pub(crate) use names::describe_canary;
+pub(crate) use single_use::UseCounters;

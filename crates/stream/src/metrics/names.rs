@@ -33,6 +33,7 @@ pub(super) const OUTAGE: &str = "caracal_revocation_outage";
 pub(super) const REPLAY_RATIO: &str = "caracal_revocation_replay_ratio";
 pub(super) const UNREADY: &str = "caracal_revocation_unready";
 pub(super) const DEGRADED: &str = "caracal_revocation_degraded";
+pub(super) const USES: &str = "caracal_gateway_single_use_total";
 pub(super) const STALENESS_BOUND: &str = "caracal_revocation_staleness_bound_seconds";
 pub(super) const CANARY_LAG: &str = "caracal_revocation_canary_lag_seconds";
 pub(super) const CANARY_AGE: &str = "caracal_revocation_canary_age_seconds";
@@ -128,6 +129,15 @@ pub(super) fn describe() {
         LAG,
         Unit::Seconds,
         "Time that a revocation took from the previous stage to this one"
+    );
+}
+
+/// Describes the metric of the record of used mandates to the exporter.
+pub(super) fn describe_uses() {
+    describe_counter!(
+        USES,
+        "Mandates for one use that were presented, by the answer of the record: first, replayed, \
+         or unknown if it could not be asked"
     );
 }
 

@@ -125,7 +125,8 @@ impl Links {
         matches!(self.topology, Topology::Cluster(_))
     }
 
-    async fn owner(&mut self, key: &str) -> Result<Option<Address>, LogError> {
+    /// Returns the address of the server that has this key, if it is one of a cluster.
+    pub(crate) async fn owner(&mut self, key: &str) -> Result<Option<Address>, LogError> {
         if !self.is_cluster() {
             return Ok(None);
         }

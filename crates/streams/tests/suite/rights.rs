@@ -89,6 +89,7 @@ fn shows_the_same_rights_in_every_place() {
         acl::DEAD_LETTERS,
         acl::CANARY,
         acl::RECEIPTS,
+        acl::SINGLE_USE,
         acl::FLEET,
         acl::PRIMARY,
         acl::SENTINEL,
