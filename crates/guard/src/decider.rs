@@ -81,7 +81,7 @@ async fn answer(routed: Routed<()>, question: Question) -> Response<GuardBody> {
 }
 
 fn build(front: &'static str, routes: &Routes) -> Routed<()> {
-    let denying = GatewayLayer::new(routes.revocations.clone()).with_front(front);
+    let denying = GatewayLayer::new(routes.shared.revocations.clone()).with_front(front);
     let approve = tower::service_fn(move |question: Request<GuardedRequestBody<()>>| {
         let answer = approve(&denying, &question);
         async move {

@@ -7,6 +7,7 @@ mod decider;
 mod envoy;
 mod identity;
 mod manual;
+mod parts;
 mod proxy;
 mod reloads;
 mod routes;

@@ -4,14 +4,15 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use caracal_revocation::metrics::{Exporter, Operations};
-use caracal_revocation::{Follower, Revocations, Verifier};
+use caracal_revocation::{Follower, Revocations};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::check;
 use crate::cli::Flags;
-use crate::config::{Config, ConfigError, File, Limits, Tokens};
+use crate::config::{Config, ConfigError, File, Limits};
 use crate::envoy::Envoy;
+use crate::parts::Parts;
 use crate::proxy::{Certificate, Proxy};
 use crate::reloads;
 use crate::routes::Routes;
@@ -47,7 +48,8 @@ pub(crate) async fn run(flags: Flags) -> Result<(), ConfigError> {
     let (stop, shutdown) = Shutdown::channel();
     let follower = Follower::new(config.follower.clone());
     let revocations = follower.revocations();
-    let routes = routes(&config, &revocations)?;
+    let parts = Parts::new(&config.follower, revocations.clone());
+    let routes = parts.routes(&config)?;
     // The follower ends last, so that a revocation still cuts requests that have time to end.
     let (stop_follower, mut follower_stops) = Shutdown::channel();
     let follower = tokio::spawn(follower.run(async move { follower_stops.wait().await }));
@@ -98,7 +100,7 @@ pub(crate) async fn run(flags: Flags) -> Result<(), ConfigError> {
 
     let mut signals = Signals::new().map_err(|error| ConfigError::new("signals", error))?;
     while let Signal::Reload = signals.next().await {
-        reload(&flags, &config, &revocations, &reloads);
+        reload(&flags, &config, &parts, &reloads);
     }
     tracing::info!("stopping: running requests have time to end");
     let _ = stop.send(true);
@@ -110,7 +112,7 @@ pub(crate) async fn run(flags: Flags) -> Result<(), ConfigError> {
 
 /// Reads the configuration again. One that is invalid, or that changes more than routes, tokens and
 /// policies, changes nothing and is reported.
-fn reload(flags: &Flags, running: &Config, revocations: &Revocations, reloads: &[Reload]) {
+fn reload(flags: &Flags, running: &Config, parts: &Parts, reloads: &[Reload]) {
     let result = configure(flags).and_then(|config| {
         if config.listeners != running.listeners
             || config.proxy != running.proxy
@@ -119,7 +121,7 @@ fn reload(flags: &Flags, running: &Config, revocations: &Revocations, reloads: &
             let problem = "listeners, proxy and limits change only with a restart";
             return Err(ConfigError::new("listen", problem));
         }
-        routes(&config, revocations)
+        parts.routes(&config)
     });
     reloads::count(result.is_ok());
     match result {
@@ -131,37 +133,6 @@ fn reload(flags: &Flags, running: &Config, revocations: &Revocations, reloads: &
         }
         Err(error) => tracing::error!(%error, "configuration not reloaded: the old one stays"),
     }
-}
-
-fn routes(config: &Config, revocations: &Revocations) -> Result<Routes, ConfigError> {
-    let verifier = match &config.tokens {
-        Tokens::InsecureUnverified => None,
-        Tokens::Verified(tokens) => {
-            let [first, more @ ..] = tokens.audience.as_slice() else {
-                return Err(ConfigError::new("CARACAL_AUDIENCE", "missing"));
-            };
-            let mut builder = Verifier::builder(&tokens.issuer, &tokens.zone, first);
-            for audience in more {
-                builder = builder.with_audience(audience);
-            }
-            builder = builder.with_uses(&tokens.uses);
-            if let Some(url) = &tokens.jwks_url {
-                builder = builder.with_keys_url(url);
-            }
-            if tokens.insecure_http_keys {
-                builder = builder.insecure_accept_http_keys();
-            }
-            let verifier = builder.build(revocations);
-            Some(verifier.map_err(|error| ConfigError::new("CARACAL_ISSUER", error))?)
-        }
-    };
-    Ok(Routes {
-        revocations: revocations.clone(),
-        verifier,
-        profile: config.profile,
-        rules: config.routes.clone(),
-        default: config.default_route.clone(),
-    })
 }
 
 fn operations(

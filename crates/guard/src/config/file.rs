@@ -55,6 +55,7 @@ pub(crate) struct Tokens {
     pub(crate) uses: Option<Vec<String>>,
     pub(crate) profile: Profile,
     pub(crate) single_use: Option<bool>,
+    pub(crate) insecure_single_use_fail_open: Option<bool>,
     pub(crate) insecure_unverified_claims: Option<bool>,
     pub(crate) insecure_http_keys: Option<bool>,
 }

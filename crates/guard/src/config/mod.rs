@@ -11,4 +11,4 @@ pub(crate) use error::ConfigError;
 pub(crate) use file::File;
 pub(crate) use limits::Limits;
 pub(crate) use proxy::{ProxyConfig, TlsFiles};
-pub(crate) use resolve::{Config, Tokens};
+pub(crate) use resolve::{Config, SingleUse, Tokens};

@@ -26,7 +26,7 @@ pub(crate) struct Config {
     pub(crate) proxy: Option<ProxyConfig>,
     pub(crate) tokens: Tokens,
     pub(crate) profile: Profile,
-    pub(crate) single_use: bool,
+    pub(crate) single_use: SingleUse,
     pub(crate) routes: Vec<RouteRules>,
     pub(crate) default_route: RouteRules,
     pub(crate) operations_bearer: Option<PathBuf>,
@@ -56,6 +56,17 @@ pub(crate) struct Listeners {
 pub(crate) enum Tokens {
     Verified(VerifierConfig),
     InsecureUnverified,
+}
+
+/// The number of times that a mandate may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SingleUse {
+    /// Any number.
+    Off,
+    /// Once; requests are denied while the record in Redis cannot be asked.
+    On,
+    /// Once; requests are admitted while the record in Redis cannot be asked.
+    InsecureFailOpen,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,12 +147,28 @@ impl Config {
         )?;
         let profile = filed.profile;
         let single_use = is_set(flags.single_use, "CARACAL_GUARD_SINGLE_USE", filed.single_use)?;
-        if single_use && (unverified || profile != Profile::Gateway) {
-            return Err(ConfigError::new(
-                "CARACAL_GUARD_SINGLE_USE",
-                "needs tokens.profile = \"gateway\" and verified tokens",
-            ));
-        }
+        let fails_open = is_set(
+            false,
+            "CARACAL_GUARD_INSECURE_SINGLE_USE_FAIL_OPEN",
+            filed.insecure_single_use_fail_open,
+        )?;
+        let single_use = match (single_use, fails_open) {
+            (true, _) if unverified || profile != Profile::Gateway => {
+                return Err(ConfigError::new(
+                    "CARACAL_GUARD_SINGLE_USE",
+                    "needs tokens.profile = \"gateway\" and verified tokens",
+                ));
+            }
+            (true, false) => SingleUse::On,
+            (true, true) => SingleUse::InsecureFailOpen,
+            (false, true) => {
+                return Err(ConfigError::new(
+                    "CARACAL_GUARD_INSECURE_SINGLE_USE_FAIL_OPEN",
+                    "needs single use (--single-use)",
+                ));
+            }
+            (false, false) => SingleUse::Off,
+        };
         let tokens = if unverified {
             Tokens::InsecureUnverified
         } else {

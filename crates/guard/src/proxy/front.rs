@@ -39,7 +39,7 @@ impl Proxy {
         limits: &Limits,
         shutdown: Shutdown,
     ) -> Result<Self, ConfigError> {
-        let forward = Forward::new(config, limits, &routes.revocations, shutdown)?;
+        let forward = Forward::new(config, limits, &routes.shared.revocations, shutdown)?;
         let routed = Routed::new(routes, FRONT, forward.clone());
         Ok(Self { routed: Arc::new(ArcSwap::from_pointee(routed)), forward })
     }

@@ -6,4 +6,4 @@ mod rules;
 
 pub(crate) use pattern::RoutePattern;
 pub(crate) use routed::{GuardBody, Routed, Routes};
-pub(crate) use rules::{Profile, RouteRules};
+pub(crate) use rules::{Profile, RouteRules, Shared, SingleUseRecord};

@@ -7,15 +7,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use caracal_revocation::GatewayLayer;
 use caracal_revocation::gateway::{BoxError, RequestDenialKind, decoded_path};
-use caracal_revocation::{GatewayLayer, Revocations, Verifier};
 use http::{Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use tower::{Service, ServiceExt};
 
 use super::pattern::RoutePattern;
-use super::rules::{Inner, Profile, RouteRules};
+use super::rules::{Inner, RouteRules, Shared};
 
 /// The body of every response of the guard.
 pub(crate) type GuardBody = UnsyncBoxBody<Bytes, BoxError>;
@@ -46,10 +46,9 @@ impl<B: Send + 'static> Routed<B> {
     where
         R: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
-        let Routes { revocations, verifier, profile, rules, default } = routes;
+        let Routes { shared, rules, default } = routes;
         let guarded = |rules: &RouteRules| -> Route<B> {
-            let service =
-                rules.layer(revocations, verifier.as_ref(), *profile, front, inner.clone());
+            let service = rules.layer(shared, front, inner.clone());
             Arc::new(move |request| {
                 let response = service.clone().oneshot(request);
                 Box::pin(async move {
@@ -64,7 +63,7 @@ impl<B: Send + 'static> Routed<B> {
                 rules.iter().map(|rules| (Some(rules.pattern.clone()), guarded(rules))).collect()
             }
         };
-        let denying = GatewayLayer::new(revocations.clone()).with_front(front);
+        let denying = GatewayLayer::new(shared.revocations.clone()).with_front(front);
         Self { routes: all.into(), denying }
     }
 
@@ -102,10 +101,7 @@ impl<B: Send + 'static> Routed<B> {
 /// The routes of the configuration, with the parts that their layers share.
 #[derive(Clone, Debug)]
 pub(crate) struct Routes {
-    pub(crate) revocations: Revocations,
-    /// `None` if claims are read unverified.
-    pub(crate) verifier: Option<Verifier>,
-    pub(crate) profile: Profile,
+    pub(crate) shared: Shared,
     pub(crate) rules: Vec<RouteRules>,
     /// The rules if the configuration has no routes.
     pub(crate) default: RouteRules,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use caracal_revocation::gateway::{BoxError, CutOptions, Guarded, GuardedRequestBody};
 use caracal_revocation::resource::Requirements;
+use caracal_revocation::stream::UsedMandates;
 use caracal_revocation::{GatewayLayer, ResourceLayer, Revocations, Verifier};
 use http::{Request, Response};
 use tower::{Layer, Service};
@@ -32,6 +33,24 @@ pub(crate) enum Profile {
     Gateway,
 }
 
+/// The parts that the layers of all routes share.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared {
+    pub(crate) revocations: Revocations,
+    /// `None` if claims are read unverified.
+    pub(crate) verifier: Option<Verifier>,
+    pub(crate) profile: Profile,
+    /// `Some` if each mandate is admitted once.
+    pub(crate) single_use: Option<SingleUseRecord>,
+}
+
+/// The record of used mandates, and the effect of its outage.
+#[derive(Clone, Debug)]
+pub(crate) struct SingleUseRecord {
+    pub(crate) used: UsedMandates,
+    pub(crate) insecure_fail_open: bool,
+}
+
 impl RouteRules {
     /// Puts a service behind the layer of this route.
     ///
@@ -39,12 +58,11 @@ impl RouteRules {
     /// configuration; if it cannot be kept any more, the state's own bound applies.
     pub(crate) fn layer<S: Clone>(
         &self,
-        revocations: &Revocations,
-        verifier: Option<&Verifier>,
-        profile: Profile,
+        shared: &Shared,
         front: &'static str,
         inner: S,
     ) -> Guarded<S> {
+        let Shared { revocations, verifier, profile, single_use } = shared;
         match (profile, verifier) {
             (Profile::Resource, Some(verifier)) => {
                 let mut layer = ResourceLayer::new(verifier.clone())
@@ -68,6 +86,12 @@ impl RouteRules {
                     Some(verifier) => layer.with_verifier(verifier.clone()),
                     None => layer.with_insecure_unverified_claims(),
                 };
+                if let Some(SingleUseRecord { used, insecure_fail_open }) = single_use {
+                    layer = layer.with_single_use(used.clone());
+                    if *insecure_fail_open {
+                        layer = layer.insecure_fail_open_single_use();
+                    }
+                }
                 if self.anonymous {
                     layer = layer.allow_anonymous();
                 }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::Agent;
 use crate::config::Limits;
-use crate::routes::{Profile, RoutePattern, RouteRules, Routes};
+use crate::routes::{Profile, RoutePattern, RouteRules, Routes, Shared};
 use crate::server::Shutdown;
 
 /// A HAPROXY-HELLO with version 2.0 and frames of 1,000 bytes.
@@ -28,9 +28,12 @@ fn serve() -> (DuplexStream, JoinHandle<()>) {
         cutting: CutOptions::new(),
     };
     let agent = Agent::new(&Routes {
-        revocations: RevocationsWriter::new(Options::default()).reader(),
-        verifier: None,
-        profile: Profile::Gateway,
+        shared: Shared {
+            revocations: RevocationsWriter::new(Options::default()).reader(),
+            verifier: None,
+            profile: Profile::Gateway,
+            single_use: None,
+        },
         rules: Vec::new(),
         default: route,
     });

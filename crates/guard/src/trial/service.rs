@@ -21,7 +21,7 @@ use tower::ServiceExt;
 use super::activity::Activity;
 use super::issuer::{AUDIENCE, Issuer, ZONE};
 use super::sample;
-use crate::routes::{GuardBody, Profile, RoutePattern, RouteRules, Routed, Routes};
+use crate::routes::{GuardBody, Profile, RoutePattern, RouteRules, Routed, Routes, Shared};
 
 /// The pause between two looks at the state while a revocation takes effect.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
@@ -64,9 +64,12 @@ impl Trial {
             }
         });
         let routes = Routes {
-            verifier: Some(verifier.build(&revocations)?),
-            revocations: revocations.clone(),
-            profile: Profile::Resource,
+            shared: Shared {
+                verifier: Some(verifier.build(&revocations)?),
+                revocations: revocations.clone(),
+                profile: Profile::Resource,
+                single_use: None,
+            },
             rules: Vec::new(),
             default: RouteRules {
                 pattern: RoutePattern::parse("/*", &[])?,

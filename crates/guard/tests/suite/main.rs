@@ -37,6 +37,7 @@ mod packages;
 mod proxy;
 mod reloads;
 mod settings_page;
+mod single_use;
 mod spoe;
 mod traefik;
 mod trial;

@@ -20,7 +20,8 @@ use crate::{CutOptions, Guarded, RequestDenialKind, ResourceMetadataError};
 ///
 /// 1. it has at most one `Authorization` header, and no bearer token over 4096 bytes;
 /// 2. its identity is known, from one of the sources below;
-/// 3. [`Revocations::decide`] admits this identity now.
+/// 3. [`Revocations::decide`] admits this identity now;
+/// 4. its mandate was not used before, if [`with_single_use`](Self::with_single_use) is set.
 ///
 /// The identity comes from the first of these sources that applies:
 ///

@@ -87,6 +87,25 @@
 //! - the last day of messages, as a follower with these keys reads them;
 //! - the dead letters.
 //!
+//! # Single use at a gateway
+//!
+//! Caracal's Gateway accepts each mandate of `use` `gateway` or `resource` once.
+//! [`GatewayLayer::with_single_use`](crate::GatewayLayer::with_single_use) does the same, with
+//! [`UsedMandates`](crate::stream::UsedMandates) as the record: the same keys in the same Redis.
+//! The user of Redis then also needs `+set %W~seen:jti:*`.
+//!
+//! - **Retries.** A proxy that retries a request, or asks twice about one, uses the mandate twice.
+//!   The second use is denied. Turn retries off (nginx: `proxy_next_upstream off`), or let clients
+//!   request a new mandate for each attempt.
+//! - **Outages.** While Redis cannot be asked, requests are denied (503). A mandate whose request
+//!   was denied in this way may count as used.
+//! - **Loss.** A record that Redis loses can be replayed until the mandate expires. With
+//!   `appendfsync everysec` that is the last second before a crash; a failover loses what the
+//!   replica had not received.
+//! - **Time.** The record lasts until three minutes after `exp`: mandates are accepted for one
+//!   minute after it, and two clocks may differ by two. Caracal's Gateway keeps its records only
+//!   until `exp`, so a mandate that was used there can be used here in the minute after it.
+//!
 //! # Tasks that stay with a resource server
 //!
 //! - **Single use.** A mandate is accepted until it expires. If a call must happen once, record the
