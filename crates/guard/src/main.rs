@@ -1,5 +1,6 @@
 //! `caracal-guard`: denies revoked Caracal mandates for other proxies, or as a reverse proxy.
 
+mod baseline;
 mod check;
 mod cli;
 mod config;
@@ -8,6 +9,8 @@ mod envoy;
 mod identity;
 mod manual;
 mod parts;
+#[cfg(feature = "opa")]
+mod policy;
 mod proxy;
 mod reloads;
 mod routes;

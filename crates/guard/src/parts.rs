@@ -2,10 +2,14 @@
 
 use std::sync::OnceLock;
 
+#[cfg(feature = "opa")]
+use caracal_revocation::policy::PolicyLayer;
 use caracal_revocation::stream::UsedMandates;
 use caracal_revocation::{Revocations, Settings, Verifier};
 
 use crate::config::{Config, ConfigError, SingleUse, Tokens};
+#[cfg(feature = "opa")]
+use crate::policy::Policies;
 use crate::routes::{Routes, Shared, SingleUseRecord};
 
 /// The parts that survive a reload of the configuration.
@@ -14,12 +18,20 @@ pub(crate) struct Parts {
     revocations: Revocations,
     /// Connected once a configuration needs it.
     used: OnceLock<UsedMandates>,
+    #[cfg(feature = "opa")]
+    policies: Policies,
 }
 
 impl Parts {
     /// Creates the parts of a guard that follows the streams of these settings.
     pub(crate) fn new(settings: &Settings, revocations: Revocations) -> Self {
-        Self { settings: settings.clone(), revocations, used: OnceLock::new() }
+        Self {
+            settings: settings.clone(),
+            revocations,
+            used: OnceLock::new(),
+            #[cfg(feature = "opa")]
+            policies: Policies::default(),
+        }
     }
 
     /// Returns the routes of this configuration.
@@ -29,6 +41,8 @@ impl Parts {
             verifier: self.verifier(&config.tokens)?,
             profile: config.profile,
             single_use: self.single_use(config.single_use),
+            #[cfg(feature = "opa")]
+            policy: self.policy(config)?,
         };
         Ok(Routes { shared, rules: config.routes.clone(), default: config.default_route.clone() })
     }
@@ -51,6 +65,20 @@ impl Parts {
         }
         let verifier = builder.build(&self.revocations);
         verifier.map(Some).map_err(|error| ConfigError::new("CARACAL_ISSUER", error))
+    }
+
+    #[cfg(feature = "opa")]
+    fn policy(&self, config: &Config) -> Result<Option<PolicyLayer>, ConfigError> {
+        match (&config.policy, &config.tokens) {
+            (Some(policy), Tokens::Verified(tokens)) => {
+                self.policies.layer(policy, tokens, &self.revocations).map(Some)
+            }
+            // The configuration ensures this. Without a layer, such a route would admit requests.
+            _ if config.routes.iter().any(|route| route.policy) => {
+                Err(ConfigError::new("policy", "needs policy.folder and verified tokens"))
+            }
+            _ => Ok(None),
+        }
     }
 
     fn single_use(&self, single_use: SingleUse) -> Option<SingleUseRecord> {

@@ -8,6 +8,7 @@ use caracal_revocation::{Follower, Revocations};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use crate::baseline;
 use crate::check;
 use crate::cli::Flags;
 use crate::config::{Config, ConfigError, File, Limits};
@@ -31,7 +32,11 @@ pub(crate) fn configure(flags: &Flags) -> Result<Config, ConfigError> {
     let named = || environment("CARACAL_GUARD_CONFIG").filter(|path| !path.is_empty());
     let path = flags.config.clone().or_else(|| named().map(PathBuf::from));
     let file = path.as_deref().map(File::read).transpose()?.unwrap_or_default();
-    Config::resolve(flags, environment, &file)
+    let config = Config::resolve(flags, environment, &file)?;
+    baseline::check(&config.database)?;
+    #[cfg(feature = "opa")]
+    config.policy.as_ref().map(crate::policy::check).transpose()?;
+    Ok(config)
 }
 
 /// Checks the configuration, and the files that it names.
@@ -46,7 +51,7 @@ pub(crate) async fn run(flags: Flags) -> Result<(), ConfigError> {
     let exporter = Exporter::install().map_err(|error| ConfigError::new("metrics", error))?;
     reloads::register();
     let (stop, shutdown) = Shutdown::channel();
-    let follower = Follower::new(config.follower.clone());
+    let follower = baseline::add(Follower::new(config.follower.clone()), &config.database)?;
     let revocations = follower.revocations();
     let parts = Parts::new(&config.follower, revocations.clone());
     let routes = parts.routes(&config)?;

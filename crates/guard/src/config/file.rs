@@ -15,6 +15,7 @@ pub(crate) struct File {
     pub(crate) listen: Listen,
     pub(crate) proxy: Proxy,
     pub(crate) tokens: Tokens,
+    pub(crate) policy: Policy,
     pub(crate) operations: Operations,
     pub(crate) envoy: Envoy,
     pub(crate) limits: Limits,
@@ -58,6 +59,15 @@ pub(crate) struct Tokens {
     pub(crate) insecure_single_use_fail_open: Option<bool>,
     pub(crate) insecure_unverified_claims: Option<bool>,
     pub(crate) insecure_http_keys: Option<bool>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Policy {
+    /// The folder with the policy of the zone: `*.rego`, `data.json` and `version`.
+    pub(crate) folder: Option<std::path::PathBuf>,
+    /// The OPA server that evaluates the policy, instead of this process.
+    pub(crate) url: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -110,6 +120,8 @@ pub(crate) struct Route {
     pub(crate) delegation: bool,
     pub(crate) max_hops: Option<u32>,
     #[serde(default)]
+    pub(crate) policy: bool,
+    #[serde(default)]
     pub(crate) anonymous: bool,
     pub(crate) deny_after_ms: Option<u64>,
     #[serde(default)]
@@ -142,7 +154,19 @@ impl File {
         toml::from_str(text).map_err(|error: toml::de::Error| {
             let before = error.span().and_then(|span| text.get(..span.start));
             let line = before.map_or(1, |before| before.matches('\n').count() + 1);
-            format!("line {line}: {}", error.message())
+            format!("line {line}: {}", without_value(error.message()))
         })
     }
+}
+
+/// Removes the value, which may be a secret, from the message about a wrong one: "invalid type:
+/// integer `7`, expected a string".
+fn without_value(message: &str) -> String {
+    for kind in ["invalid type", "invalid value", "unknown variant"] {
+        let rest = message.strip_prefix(kind).and_then(|rest| rest.rsplit_once(", expected "));
+        if let Some((_, expected)) = rest {
+            return format!("{kind}, expected {}", expected.trim_end());
+        }
+    }
+    message.to_owned()
 }

@@ -10,9 +10,13 @@ use caracal_revocation::mandate::{SubjectType, Use};
 use caracal_revocation::resource::Requirements;
 use caracal_revocation::state::Options;
 
+use super::database::Database;
 use super::error::ConfigError;
 use super::file::{self, File};
 use super::limits::Limits;
+use super::policy;
+#[cfg(feature = "opa")]
+use super::policy::PolicyConfig;
 use super::proxy::ProxyConfig;
 use super::values::{parse_bool, split_list};
 use crate::cli::Flags;
@@ -27,6 +31,10 @@ pub(crate) struct Config {
     pub(crate) tokens: Tokens,
     pub(crate) profile: Profile,
     pub(crate) single_use: SingleUse,
+    /// The policy of the zone. At least one route uses it.
+    #[cfg(feature = "opa")]
+    pub(crate) policy: Option<PolicyConfig>,
+    pub(crate) database: Database,
     pub(crate) routes: Vec<RouteRules>,
     pub(crate) default_route: RouteRules,
     pub(crate) operations_bearer: Option<PathBuf>,
@@ -104,10 +112,9 @@ impl Config {
             }
         };
 
-        let follower = Settings::from_lookup(|name| {
-            environment(name).or_else(|| file.settings.0.get(name).cloned())
-        });
-        let follower = follower.map_err(|error| ConfigError::new(error.setting(), &error))?;
+        let lookup = |name: &str| environment(name).or_else(|| file.settings.0.get(name).cloned());
+        let follower = Settings::from_lookup(lookup);
+        let follower = follower.map_err(|error| ConfigError::of(error.setting(), &error))?;
 
         let address = |flag: &Option<String>, name: &'static str, filed: &Option<String>| {
             text(flag, name, filed).map(|value| parse_address(name, &value)).transpose()
@@ -203,7 +210,9 @@ impl Config {
 
         let verified = tokens != Tokens::InsecureUnverified;
         let rules = |(index, route)| resolve_route(index, route, verified);
-        let routes = file.routes.iter().enumerate().map(rules).collect::<Result<_, _>>()?;
+        let routes = file.routes.iter().enumerate().map(rules).collect::<Result<Vec<_>, _>>()?;
+        let policy = policy::resolve(environment, &file.policy)?;
+        check_policy(policy.is_some(), &routes)?;
         let default = file::Route { path: "/*".to_owned(), ..file::Route::default() };
         let default_route = resolve_route(0, &default, verified)?;
         Ok(Self {
@@ -213,6 +222,9 @@ impl Config {
             tokens,
             profile,
             single_use,
+            #[cfg(feature = "opa")]
+            policy,
+            database: Database::resolve(lookup),
             routes,
             default_route,
             operations_bearer: file.operations.bearer_file.clone(),
@@ -237,6 +249,21 @@ impl Listeners {
             ));
         }
         Ok(())
+    }
+}
+
+/// Checks that routes use the policy if, and only if, there is one.
+fn check_policy(is_configured: bool, routes: &[RouteRules]) -> Result<(), ConfigError> {
+    match (is_configured, routes.iter().any(|route| route.policy)) {
+        (false, true) => Err(ConfigError::new(
+            "CARACAL_GUARD_POLICY_FOLDER",
+            "missing: a route has policy = true, and policy.folder names no folder",
+        )),
+        (true, false) => Err(ConfigError::new(
+            "policy",
+            "no route uses it: add policy = true to each route that it decides",
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -286,6 +313,18 @@ fn resolve_route(
             "claims that are not verified cannot meet them: remove --insecure-unverified-claims",
         ));
     }
+    if route.policy && !verified {
+        return Err(ConfigError::new(
+            name("policy"),
+            "claims that are not verified decide no policy: remove --insecure-unverified-claims",
+        ));
+    }
+    if route.policy && route.anonymous {
+        return Err(ConfigError::new(
+            name("policy"),
+            "a request without a token has no policy: remove anonymous or policy",
+        ));
+    }
     let deny_after = route.deny_after_ms.map(Duration::from_millis);
     if deny_after.is_some_and(|bound| bound < Options::SHORTEST_BOUND) {
         let shortest = Options::SHORTEST_BOUND.as_millis();
@@ -299,7 +338,14 @@ fn resolve_route(
     if route.insecure_never_cut {
         cutting = cutting.insecure_disabled();
     }
-    Ok(RouteRules { pattern, requirements, anonymous: route.anonymous, deny_after, cutting })
+    Ok(RouteRules {
+        pattern,
+        requirements,
+        policy: route.policy,
+        anonymous: route.anonymous,
+        deny_after,
+        cutting,
+    })
 }
 
 fn parse_uses(setting: &str, names: &[String]) -> Result<Vec<Use>, ConfigError> {

@@ -12,6 +12,8 @@ use caracal_revocation::gateway::{BoxError, RequestDenialKind, decoded_path};
 use http::{Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
+#[cfg(feature = "opa")]
+use tower::Layer;
 use tower::{Service, ServiceExt};
 
 use super::pattern::RoutePattern;
@@ -48,14 +50,11 @@ impl<B: Send + 'static> Routed<B> {
     {
         let Routes { shared, rules, default } = routes;
         let guarded = |rules: &RouteRules| -> Route<B> {
-            let service = rules.layer(shared, front, inner.clone());
-            Arc::new(move |request| {
-                let response = service.clone().oneshot(request);
-                Box::pin(async move {
-                    let response = response.await?;
-                    Ok(response.map(|body| body.map_err(Into::into).boxed_unsync()))
-                })
-            })
+            #[cfg(feature = "opa")]
+            if let Some(policy) = shared.policy.as_ref().filter(|_| rules.policy) {
+                return route(rules.layer(shared, front, policy.layer(inner.clone())));
+            }
+            route(rules.layer(shared, front, inner.clone()))
         };
         let all = match rules.as_slice() {
             [] => vec![(None, guarded(default))],
@@ -96,6 +95,26 @@ impl<B: Send + 'static> Routed<B> {
         let found = self.routes.iter().find(matches);
         found.map(|(_, route)| route).ok_or(RequestDenialKind::NoRoute)
     }
+}
+
+/// Returns a route to this service.
+fn route<B, S, R>(service: S) -> Route<B>
+where
+    B: Send + 'static,
+    S: Service<Request<B>, Response = Response<R>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    R: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    Arc::new(move |request| {
+        let response = service.clone().oneshot(request);
+        Box::pin(async move {
+            let response = response.await?;
+            Ok(response.map(|body| body.map_err(Into::into).boxed_unsync()))
+        })
+    })
 }
 
 /// The routes of the configuration, with the parts that their layers share.

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use caracal_revocation::gateway::{BoxError, CutOptions, Guarded, GuardedRequestBody};
+#[cfg(feature = "opa")]
+use caracal_revocation::policy::PolicyLayer;
 use caracal_revocation::resource::Requirements;
 use caracal_revocation::stream::UsedMandates;
 use caracal_revocation::{GatewayLayer, ResourceLayer, Revocations, Verifier};
@@ -18,6 +20,8 @@ use super::pattern::RoutePattern;
 pub(crate) struct RouteRules {
     pub(crate) pattern: RoutePattern,
     pub(crate) requirements: Requirements,
+    /// `true` if the policy of the zone decides too.
+    pub(crate) policy: bool,
     pub(crate) anonymous: bool,
     pub(crate) deny_after: Option<Duration>,
     pub(crate) cutting: CutOptions,
@@ -42,6 +46,9 @@ pub(crate) struct Shared {
     pub(crate) profile: Profile,
     /// `Some` if each mandate is admitted once.
     pub(crate) single_use: Option<SingleUseRecord>,
+    /// The layer of routes with a policy.
+    #[cfg(feature = "opa")]
+    pub(crate) policy: Option<PolicyLayer>,
 }
 
 /// The record of used mandates, and the effect of its outage.
@@ -62,7 +69,7 @@ impl RouteRules {
         front: &'static str,
         inner: S,
     ) -> Guarded<S> {
-        let Shared { revocations, verifier, profile, single_use } = shared;
+        let Shared { revocations, verifier, profile, single_use, .. } = shared;
         match (profile, verifier) {
             (Profile::Resource, Some(verifier)) => {
                 let mut layer = ResourceLayer::new(verifier.clone())

@@ -23,6 +23,7 @@ fn serve() -> (DuplexStream, JoinHandle<()>) {
     let route = RouteRules {
         pattern: RoutePattern::parse("/*", &[]).unwrap(),
         requirements: Requirements::new(),
+        policy: false,
         anonymous: true,
         deny_after: None,
         cutting: CutOptions::new(),
@@ -33,6 +34,8 @@ fn serve() -> (DuplexStream, JoinHandle<()>) {
             verifier: None,
             profile: Profile::Gateway,
             single_use: None,
+            #[cfg(feature = "opa")]
+            policy: None,
         },
         rules: Vec::new(),
         default: route,

@@ -69,11 +69,14 @@ impl Trial {
                 revocations: revocations.clone(),
                 profile: Profile::Resource,
                 single_use: None,
+                #[cfg(feature = "opa")]
+                policy: None,
             },
             rules: Vec::new(),
             default: RouteRules {
                 pattern: RoutePattern::parse("/*", &[])?,
                 requirements: Requirements::new(),
+                policy: false,
                 anonymous: false,
                 deny_after: None,
                 cutting,

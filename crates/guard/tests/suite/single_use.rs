@@ -12,16 +12,6 @@ use crate::world::{World, free_address};
 /// The file of a gateway that admits each mandate once.
 const ONCE: &str = "[tokens]\nprofile = \"gateway\"\nsingle_use = true\n";
 
-/// Returns the environment of a guard with this configuration file, and the folder of the file.
-fn configured(world: &World, file: &str) -> (Vec<(&'static str, String)>, tempfile::TempDir) {
-    let folder = tempfile::TempDir::with_prefix("guard-config-").unwrap();
-    let path = folder.path().join("guard.toml");
-    std::fs::write(&path, file).unwrap();
-    let mut environment = world.environment();
-    environment.push(("CARACAL_GUARD_CONFIG", path.display().to_string()));
-    (environment, folder)
-}
-
 /// Returns the header of a mandate for a gateway with this `jti`.
 fn bearer(world: &World, id: &str) -> String {
     let token = world.mint_with("ar-1", &json!({ "use": "gateway", "jti": id }));
@@ -35,7 +25,7 @@ async fn first_use(world: &World, check: SocketAddr, prefix: &str) -> String {
     let mut n = 0;
     loop {
         let token = bearer(world, &format!("{prefix}-{n}"));
-        match status(&send(check, "GET", "/check", &[&token]).await.unwrap()) {
+        match status(&send(check, "GET", "/check/orders", &[&token]).await.unwrap()) {
             200 => return token,
             status => assert_eq!(status, 503),
         }
@@ -49,7 +39,7 @@ async fn first_use(world: &World, check: SocketAddr, prefix: &str) -> String {
 async fn answer(check: SocketAddr, token: &str) -> String {
     let start = Instant::now();
     loop {
-        let response = send(check, "GET", "/check", &[token]).await.unwrap();
+        let response = send(check, "GET", "/check/orders", &[token]).await.unwrap();
         if status(&response) != 503 {
             return response;
         }
@@ -61,7 +51,7 @@ async fn answer(check: SocketAddr, token: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn admits_mandate_once_and_answers_replay_with_401() {
     let world = World::start().await;
-    let (environment, _folder) = configured(&world, ONCE);
+    let (environment, _folder) = world.configured(ONCE);
     let check = free_address();
     let guard = Guard::start(&environment, &["--check", &check.to_string()]).await;
     let token = first_use(&world, check, "jti").await;
@@ -81,7 +71,7 @@ async fn admits_mandate_once_and_answers_replay_with_401() {
 #[tokio::test(flavor = "multi_thread")]
 async fn exactly_one_of_two_racing_guards_admits() {
     let world = World::start().await;
-    let (environment, _folder) = configured(&world, ONCE);
+    let (environment, _folder) = world.configured(ONCE);
     let checks = [free_address(), free_address()];
     let _one = Guard::start(&environment, &["--check", &checks[0].to_string()]).await;
     let _other = Guard::start(&environment, &["--check", &checks[1].to_string()]).await;
@@ -94,7 +84,7 @@ async fn exactly_one_of_two_racing_guards_admits() {
             .map(|n| {
                 let (check, token) = (checks[n % 2], token.clone());
                 tokio::spawn(async move {
-                    status(&send(check, "GET", "/check", &[&token]).await.unwrap())
+                    status(&send(check, "GET", "/check/orders", &[&token]).await.unwrap())
                 })
             })
             .collect();
@@ -119,9 +109,9 @@ async fn exactly_one_of_two_racing_guards_admits() {
 #[tokio::test(flavor = "multi_thread")]
 async fn outage_of_redis_denies_unless_chosen_by_name() {
     let world = World::start().await;
-    let (closed, _folder) = configured(&world, ONCE);
+    let (closed, _folder) = world.configured(ONCE);
     let open = format!("{ONCE}insecure_single_use_fail_open = true\n");
-    let (open, _other_folder) = configured(&world, &open);
+    let (open, _other_folder) = world.configured(&open);
     let checks = [free_address(), free_address()];
     let _closed = Guard::start(&closed, &["--check", &checks[0].to_string()]).await;
     let open = Guard::start(&open, &["--check", &checks[1].to_string()]).await;
@@ -131,10 +121,10 @@ async fn outage_of_redis_denies_unless_chosen_by_name() {
     // The view stays fresh for 60 seconds.
     world.redis.freeze();
     let token = bearer(&world, "jti-1");
-    let response = send(checks[0], "GET", "/check", &[&token]).await.unwrap();
+    let response = send(checks[0], "GET", "/check/orders", &[&token]).await.unwrap();
     assert_eq!(status(&response), 503, "{response}");
     assert!(body(&response).contains("record of used tokens unavailable"), "{response}");
-    let response = send(checks[1], "GET", "/check", &[&token]).await.unwrap();
+    let response = send(checks[1], "GET", "/check/orders", &[&token]).await.unwrap();
     assert_eq!(status(&response), 200, "{response}");
     let name = r#"caracal_gateway_failed_open_total{cause="use_unknown",front="check"}"#;
     assert!(open.metric(name).await.is_some_and(|count| count >= 1.0));
@@ -150,7 +140,7 @@ async fn user_of_redis_needs_only_documented_rights() {
     let world = World::start().await;
     let rights = format!("{} {}", acl::FOLLOWER, acl::SINGLE_USE);
     allow(&world, &rights).await;
-    let (mut environment, _folder) = configured(&world, ONCE);
+    let (mut environment, _folder) = world.configured(ONCE);
     let url = world.redis.url().replace("redis://", "redis://guard:secret@");
     environment.retain(|(name, _)| *name != "REDIS_URL");
     environment.push(("REDIS_URL", url));
@@ -162,7 +152,7 @@ async fn user_of_redis_needs_only_documented_rights() {
     // Without the right, requests are denied and the log names it.
     allow(&world, acl::FOLLOWER).await;
     let token = bearer(&world, "jti-2");
-    assert_eq!(status(&send(check, "GET", "/check", &[&token]).await.unwrap()), 503);
+    assert_eq!(status(&send(check, "GET", "/check/orders", &[&token]).await.unwrap()), 503);
     assert!(guard.log().contains(acl::SINGLE_USE), "{}", guard.log());
 }
 

@@ -9,6 +9,7 @@ use caracal_revocation::{Publisher, Settings};
 use caracal_test_support::issuer::Issuer;
 use caracal_test_support::redis_server::RedisServer;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 use crate::program::Guard;
@@ -51,6 +52,16 @@ impl World {
             ("CARACAL_AUDIENCE", AUDIENCE.to_owned()),
             ("CARACAL_ZONE", ZONE.to_owned()),
         ]
+    }
+
+    /// Returns the environment of a guard with this configuration file, and the folder of the file.
+    pub(crate) fn configured(&self, file: &str) -> (Vec<(&'static str, String)>, TempDir) {
+        let folder = TempDir::with_prefix("guard-config-").unwrap();
+        let path = folder.path().join("guard.toml");
+        std::fs::write(&path, file).unwrap();
+        let mut environment = self.environment();
+        environment.push(("CARACAL_GUARD_CONFIG", path.display().to_string()));
+        (environment, folder)
     }
 
     /// Starts a guard with these arguments, and waits until it is ready.
