@@ -48,7 +48,7 @@ async fn configuration_of_the_page_guards_an_application() {
     }
 
     // A guard that hangs lets nothing pass, and a killed one neither.
-    guard.signal("STOP");
+    guard.freeze().await;
     let before = service.seen.versions().len();
     let request = format!("GET /echo HTTP/1.1\r\nHost: a\r\n{token}\r\nConnection: close\r\n\r\n");
     let waiting = exchange(address, request.as_bytes());
