@@ -122,8 +122,9 @@ fn reload(flags: &Flags, running: &Config, parts: &Parts, reloads: &[Reload]) {
         if config.listeners != running.listeners
             || config.proxy != running.proxy
             || config.limits != running.limits
+            || config.envoy != running.envoy
         {
-            let problem = "listeners, proxy and limits change only with a restart";
+            let problem = "listeners, proxy, limits and envoy change only with a restart";
             return Err(ConfigError::new("listen", problem));
         }
         parts.routes(&config)
