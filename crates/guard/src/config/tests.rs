@@ -43,6 +43,9 @@ fn verified(config: &Config) -> &super::resolve::VerifierConfig {
     }
 }
 
+/// Variables, a file, the setting that the error names, and a part of its text.
+type Case<'a> = (&'a [(&'a str, &'a str)], String, &'a str, &'a str);
+
 const ADDRESSES: [&str; 3] = ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"];
 
 const SETTINGS: [Setting; 10] = [
@@ -172,7 +175,7 @@ fn profile_selects_the_default_use() {
 fn wrong_setting_is_named_and_no_secret_is_shown() {
     let route = |more: &str| format!("[[routes]]\npath = '/a'\n{more}");
     let unverified = "tokens.insecure_unverified_claims = true\n";
-    let cases: Vec<(&[(&str, &str)], String, &str, &str)> = vec![
+    let cases: Vec<Case<'_>> = vec![
         // Listeners and the upstream.
         (
             &[("CARACAL_GUARD_LISTEN", ""), ("CARACAL_GUARD_UPSTREAM", "")],
