@@ -1,6 +1,8 @@
 //! Tests that need more than one crate: real Redis servers, real axum and hyper.
 
-use caracal_test_support::{certificates, issuer, mandates, ports, postgres_server, redis_server};
+use caracal_test_support::{
+    certificates, issuer, mandates, ports, postgres_server, proxy, redis_server,
+};
 
 mod baseline;
 mod canary;
@@ -36,7 +38,6 @@ mod policies;
 mod policy_paths;
 
 mod provisioned;
-mod proxy;
 mod python_sdk;
 mod replicas;
 mod resource;

@@ -22,6 +22,8 @@ pub mod mandates;
 pub mod opa;
 #[cfg(feature = "postgres-server")]
 pub mod postgres_server;
+#[cfg(feature = "proxy")]
+pub mod proxy;
 #[cfg(feature = "redis-server")]
 pub mod redis_server;
 #[cfg(feature = "redis-server")]

@@ -9,13 +9,9 @@
     reason = "tests may panic, their helpers too"
 )]
 
-use caracal_test_support::{certificates, redis_server};
+use caracal_test_support::{certificates, proxy, redis_server};
 
 mod program;
-
-#[path = "../../../../tests/suite/proxy.rs"]
-#[expect(dead_code, reason = "shared with the tests of the library, which need more of it")]
-mod proxy;
 
 mod cluster;
 mod dead_letters;

@@ -22,7 +22,7 @@ enum Mode {
     Answer(&'static str),
 }
 
-pub(crate) struct Proxy {
+pub struct Proxy {
     port: u16,
     /// The server's port, the mode, and a number whose change closes all connections.
     state: watch::Sender<(u16, Mode, u64)>,
@@ -30,7 +30,7 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    pub(crate) async fn to(port: u16) -> Self {
+    pub async fn to(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let own = listener.local_addr().unwrap().port();
         let (state, seen) = watch::channel((port, Mode::Forward, 0));
@@ -42,41 +42,41 @@ impl Proxy {
         Self { port: own, state, task }
     }
 
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    pub(crate) fn port(&self) -> u16 {
+    pub fn port(&self) -> u16 {
         self.port
     }
 
     /// Redirects new connections to `port`, and closes the open ones.
-    pub(crate) fn redirect(&self, port: u16) {
+    pub fn redirect(&self, port: u16) {
         self.state.send_modify(|state| *state = (port, Mode::Forward, state.2 + 1));
     }
 
     /// Closes open connections, and answers every later command with `error`.
-    pub(crate) fn answer(&self, error: &'static str) {
+    pub fn answer(&self, error: &'static str) {
         self.state.send_modify(|state| *state = (state.0, Mode::Answer(error), state.2 + 1));
     }
 
     /// Forwards this many bytes a second in each direction.
-    pub(crate) fn throttle(&self, bytes_per_second: u32) {
+    pub fn throttle(&self, bytes_per_second: u32) {
         self.state.send_modify(|state| state.1 = Mode::Throttle(bytes_per_second));
     }
 
     /// Closes a connection once more than this many bytes answer the client's last data.
-    pub(crate) fn cut_answers_at(&self, bytes: usize) {
+    pub fn cut_answers_at(&self, bytes: usize) {
         self.state.send_modify(|state| state.1 = Mode::CutAt(bytes));
     }
 
     /// Forwards everything again, on the same connections.
-    pub(crate) fn resume(&self) {
+    pub fn resume(&self) {
         self.state.send_modify(|state| state.1 = Mode::Forward);
     }
 
     /// Simulates a partition that closes no connection.
-    pub(crate) fn fall_silent(&self) {
+    pub fn fall_silent(&self) {
         self.state.send_modify(|state| state.1 = Mode::Silent);
     }
 }
