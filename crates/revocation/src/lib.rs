@@ -115,3 +115,8 @@ pub use resource::ResourceLayer;
 pub use state::{Authority, Claims, Revocations};
 pub use stream::{Follower, InProcess, Publisher, Settings};
 pub use sts::StsLayer;
+
+// Compiles the example of the package's README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExample;
