@@ -1,0 +1,41 @@
+# The steps that only ./test.sh STEP runs: for other systems and versions, and weekly.
+# shellcheck shell=bash disable=SC2046,SC2329
+
+# minimum-rust: the minimum Rust, without the feature opa; needs rustup
+step_minimum_rust() {
+    local rust
+    rust=$(sed -n 's/^rust-version = "\(.*\)"/\1.0/p' Cargo.toml)
+    rustup toolchain list | grep -q "^$rust-" || rustup toolchain install "$rust" --profile minimal
+    cargo "+$rust" check --locked $(published features)
+}
+
+# portable: builds and unit tests of the libraries and programs, on every system
+step_portable() {
+    need_cargo nextest 0.9.148
+    cargo build --locked $(published crates)
+    # The tests of this one need a Unix.
+    cargo nextest run --locked --lib --bins $(published crates | grep -v caracal-revocation-postgres)
+}
+
+# advisories: known vulnerabilities of dependencies; reads GitHub's database
+step_advisories() {
+    need_cargo deny 0.20.2
+    cargo deny --workspace --all-features check advisories
+}
+
+# fuzz: a minute for each target
+step_fuzz() {
+    need_cargo fuzz 0.13.2
+    local target options
+    for target in $(cd fuzz && cargo fuzz list); do
+        options=(-max_total_time=60 -max_len=8192)
+        if [ -f "fuzz/$target.dict" ]; then options+=("-dict=$target.dict"); fi
+        (cd fuzz && RUSTC_BOOTSTRAP=1 cargo fuzz run "$target" -- "${options[@]}")
+    done
+}
+
+# chaos-long: forty schedules of injected faults, of new seeds
+step_chaos_long() {
+    need_servers
+    cargo run --quiet --release --locked -p chaos -- --seed "$(date +%Y%m%d)00" --schedules 40 --jobs 4
+}
