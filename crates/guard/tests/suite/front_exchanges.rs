@@ -8,8 +8,8 @@ use tokio::net::TcpStream;
 use crate::exchange::{header, status};
 use crate::front::Front;
 
-/// Checks `Expect: 100-continue`, a connection with several requests, a WebSocket, and responses
-/// without an end.
+/// Checks `Expect: 100-continue`, a connection with several requests, a WebSocket, other upgrades,
+/// and responses without an end.
 pub(crate) async fn check_exchanges(front: &Front<'_>) {
     let valid = front.world.mint("ar-exchange");
     let revoked = front.world.mint("ar-exchange-revoked");
@@ -19,6 +19,7 @@ pub(crate) async fn check_exchanges(front: &Front<'_>) {
     waits_for_continue(front, &valid, &revoked).await;
     decides_each_request_of_a_connection(front, &valid, &revoked).await;
     opens_websocket(front, &valid, &revoked).await;
+    passes_on_no_other_upgrade(front, &valid).await;
     streams_responses(front, &valid).await;
 }
 
@@ -84,6 +85,31 @@ async fn opens_websocket(front: &Front<'_>, valid: &str, revoked: &str) {
             // A text frame, masked with zeros, and its echo.
             client.stream.write_all(b"\x81\x84\0\0\0\0ping").await.unwrap();
             assert_eq!(client.read(6).await, b"\x81\x04ping");
+        }
+    }
+}
+
+/// After an upgrade to h2c, the application would answer more requests on the connection, which no
+/// front decides about.
+async fn passes_on_no_other_upgrade(front: &Front<'_>, valid: &str) {
+    for upgrade in ["h2c", "websocket, h2c", "h2c, websocket", "websocketx", "other"] {
+        front.upstream.take();
+        let mut client = Client::connect(front).await;
+        client
+            .send(&format!(
+                "GET /orders/1 HTTP/1.1\r\nHost: app.example\r\n\
+                 Connection: Upgrade, HTTP2-Settings\r\nUpgrade: {upgrade}\r\n\
+                 HTTP2-Settings: AAMAAABkAAQAAP__\r\nAuthorization: Bearer {valid}\r\n\r\n"
+            ))
+            .await;
+        let head = client.head().await;
+        assert_ne!(status(&head), 101, "{upgrade}: {head}");
+        for request in front.upstream.take() {
+            let passed_on = request.all("upgrade");
+            assert!(
+                passed_on.iter().all(|value| value.eq_ignore_ascii_case("websocket")),
+                "{upgrade}: {passed_on:?}"
+            );
         }
     }
 }
