@@ -30,7 +30,8 @@ step_fuzz() {
     for target in $(cd fuzz && cargo fuzz list); do
         options=(-max_total_time=60 -max_len=8192)
         if [ -f "fuzz/$target.dict" ]; then options+=("-dict=$target.dict"); fi
-        (cd fuzz && RUSTC_BOOTSTRAP=1 cargo fuzz run "$target" -- "${options[@]}")
+        mkdir -p "fuzz/corpus/$target"
+        (cd fuzz && RUSTC_BOOTSTRAP=1 cargo fuzz run "$target" "corpus/$target" "seeds/$target" -- "${options[@]}")
     done
 }
 

@@ -7,6 +7,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use rustix::fs::{FlockOperation, flock};
+
 /// Returns the path of a program of Debian, installed with `apt-get` if it is missing.
 pub(crate) fn debian(program: &str, package: &str) -> Option<PathBuf> {
     let _lock = lock();
@@ -75,6 +77,6 @@ fn target() -> PathBuf {
 /// Lets only one process install at a time.
 fn lock() -> File {
     let file = File::create(std::env::temp_dir().join("caracal-proxies.lock")).unwrap();
-    file.lock().unwrap();
+    flock(&file, FlockOperation::LockExclusive).unwrap();
     file
 }
