@@ -15,7 +15,9 @@ fn is_setting(text: &str) -> bool {
     let is_part = |part: &str| {
         !part.is_empty() && part.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
     };
-    text.contains('_') && text.split('_').all(is_part) && !text.starts_with("CARGO_")
+    text.contains('_')
+        && text.split('_').all(is_part)
+        && !text.starts_with("CARGO_")
         && text != "RUST_LOG"
 }
 

@@ -264,7 +264,7 @@ fn wrong_setting_is_named_and_no_secret_is_shown() {
             "without a token",
         ),
         (&[], route("policy = true"), "CARACAL_GUARD_POLICY_FOLDER", "missing"),
-        (&[], "limits.connections = 0".into(), "limits", "above 0"),
+        (&[], "limits.connections = 0".into(), "limits.connections", "above 0"),
         // Settings of the library.
         (&[("REDIS_URL", "")], String::new(), "REDIS_URL", "not set"),
         (&[("REDIS_URL", "http://:s3cret@host")], String::new(), "REDIS_URL", "not an address"),

@@ -48,6 +48,11 @@ impl Guard {
         }
     }
 
+    /// Returns the id of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Kills the process at once, as `kill -9` does.
     pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();
@@ -55,14 +60,14 @@ impl Guard {
 
     /// Sends a signal such as `STOP`, `CONT`, `TERM` or `HUP`.
     pub(crate) fn signal(&self, name: &str) {
-        signal(self.process.id(), &format!("-{name}")).unwrap();
+        signal(self.id(), &format!("-{name}")).unwrap();
     }
 
     /// Stops the process as `kill -STOP` does, and waits until no thread of it runs.
     pub(crate) async fn freeze(&self) {
         self.signal("STOP");
         let start = Instant::now();
-        while !is_stopped(self.process.id()) {
+        while !is_stopped(self.id()) {
             assert!(start.elapsed() < Duration::from_secs(60), "the guard still runs");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
