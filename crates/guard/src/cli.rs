@@ -10,7 +10,7 @@ use clap_complete::Shell;
 ///
 /// Each setting comes from a flag, else from the environment, else from the file. The settings of
 /// Redis, its keys and the staleness bound are those of the library: REDIS_URL, STREAMS_HMAC_KEY
-/// and more, in the environment or in the file's [settings].
+/// and more, in the environment or in the file's table settings.
 #[derive(Debug, Parser)]
 #[command(name = "caracal-guard", version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
