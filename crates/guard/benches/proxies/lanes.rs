@@ -75,7 +75,7 @@ impl Lanes {
         let page = block("nginx", "nginx", 0);
         let without = page
             .lines()
-            .filter(|line| !line.trim_start().starts_with("auth_request"))
+            .filter(|line| !line.trim_start().starts_with("auth_request "))
             .collect::<Vec<_>>()
             .join("\n");
         for (name, page) in [("nginx alone", &without), ("nginx + auth_request", &page)] {
