@@ -1,10 +1,8 @@
 //! The registry of running requests, by everything that can end them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-
-use rapidhash::fast::RandomState;
 
 use crate::anchors::Anchor;
 use crate::clock::{Moment, UnixSeconds};
@@ -74,7 +72,7 @@ impl ZoneEpoch {
 #[derive(Debug)]
 pub(crate) struct Registry {
     /// Requests by the short digest of each anchor. A collision only causes a needless recheck.
-    anchors: Box<[HashedIndex]>,
+    anchors: Box<[OrderedIndex<u64>]>,
     zones: OrderedIndex<ZoneEpoch>,
     /// Requests by the second in which they end.
     deadlines: OrderedIndex<UnixSeconds>,
@@ -85,25 +83,17 @@ pub(crate) struct Registry {
     pub(crate) searches: std::sync::atomic::AtomicUsize,
 }
 
-/// Requests by a key, in the order of the keys.
+/// Requests, ordered by a key. Two requests under the same key differ in their address, which does
+/// not change while a request is registered.
 #[derive(Debug)]
-struct OrderedIndex<K>(Mutex<BTreeMap<K, Group>>);
+struct OrderedIndex<K>(Mutex<Requests<K>>);
 
-/// Requests by a key without order: one lookup for each entry, however many there are.
-#[derive(Debug, Default)]
-struct HashedIndex(Mutex<HashMap<u64, Group, RandomState>>);
-
-/// The requests under one key. Mostly one; a session's or a second's can be thousands.
-#[derive(Debug)]
-enum Group {
-    One(usize, Weak<dyn Waiter>),
-    Many(HashMap<usize, Weak<dyn Waiter>, RandomState>),
-}
+type Requests<K> = BTreeMap<(K, usize), Weak<dyn Waiter>>;
 
 impl Registry {
     pub(crate) fn new() -> Self {
         Self {
-            anchors: (0..SHARDS).map(|_| HashedIndex::default()).collect(),
+            anchors: (0..SHARDS).map(|_| OrderedIndex::default()).collect(),
             zones: OrderedIndex::default(),
             deadlines: OrderedIndex::default(),
             bounds: OrderedIndex::default(),
@@ -116,11 +106,11 @@ impl Registry {
     pub(crate) fn insert(&self, entry: &Entry<'_>, request: &Weak<dyn Waiter>) {
         let address = entry.address;
         for anchor in entry.anchors {
-            let key = anchor.digest().short();
-            self.shard(anchor.digest()).inspect(|index| index.insert(key, address, request));
+            let key = (anchor.digest().short(), address);
+            self.shard(anchor.digest()).inspect(|index| index.insert(key, request));
         }
         if let Some(epoch) = entry.epoch {
-            self.zones.insert(epoch, address, request);
+            self.zones.insert((epoch, address), request);
         }
         self.insert_limits(entry.limits, address, request);
     }
@@ -129,22 +119,23 @@ impl Registry {
     pub(crate) fn remove(&self, entry: &Entry<'_>) {
         let address = entry.address;
         for anchor in entry.anchors {
-            let key = anchor.digest().short();
-            self.shard(anchor.digest()).inspect(|index| index.remove(key, address));
+            let key = (anchor.digest().short(), address);
+            self.shard(anchor.digest()).inspect(|index| index.remove(key));
         }
         if let Some(epoch) = entry.epoch {
-            self.zones.remove(epoch, address);
+            self.zones.remove((epoch, address));
         }
-        self.deadlines.remove(entry.limits.deadline, address);
+        self.deadlines.remove((entry.limits.deadline, address));
         if let Some(bound) = entry.limits.bound {
-            self.bounds.remove(bound, address);
+            self.bounds.remove((bound, address));
         }
     }
 
     /// Returns the requests that depend on an anchor.
     pub(crate) fn on_anchor(&self, anchor: Digest) -> Vec<Arc<dyn Waiter>> {
         self.count_search();
-        self.shard(anchor).map_or_else(Vec::new, |index| index.under(anchor.short()))
+        let key = anchor.short();
+        self.shard(anchor).map_or_else(Vec::new, |index| index.within(key..=key))
     }
 
     /// Returns the requests of the zone whose epoch is below the current one.
@@ -187,9 +178,9 @@ impl Registry {
     }
 
     fn insert_limits(&self, limits: Limits, address: usize, request: &Weak<dyn Waiter>) {
-        self.deadlines.insert(limits.deadline, address, request);
+        self.deadlines.insert((limits.deadline, address), request);
         if let Some(bound) = limits.bound {
-            self.bounds.insert(bound, address, request);
+            self.bounds.insert((bound, address), request);
         }
     }
 
@@ -208,7 +199,7 @@ impl Registry {
 
     /// Returns the number of anchor entries: at least one for each request.
     pub(crate) fn len(&self) -> usize {
-        self.anchors.iter().map(HashedIndex::len).sum()
+        self.anchors.iter().map(|index| index.lock().len()).sum()
     }
 
     fn count_search(&self) {
@@ -216,47 +207,8 @@ impl Registry {
         self.searches.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     }
 
-    fn shard(&self, anchor: Digest) -> Option<&HashedIndex> {
+    fn shard(&self, anchor: Digest) -> Option<&OrderedIndex<u64>> {
         self.anchors.get(anchor.strong() as usize % SHARDS)
-    }
-}
-
-impl Group {
-    fn insert(&mut self, address: usize, request: Weak<dyn Waiter>) {
-        match self {
-            Self::One(own, held) if *own == address => *held = request,
-            Self::One(own, held) => {
-                let first = (*own, Weak::clone(held));
-                *self = Self::Many([first, (address, request)].into_iter().collect());
-            }
-            Self::Many(all) => drop(all.insert(address, request)),
-        }
-    }
-
-    /// Removes a request. Returns `true` if none is left. A weak reference runs no code when it is
-    /// dropped, so it may be dropped under the lock.
-    fn remove(&mut self, address: usize) -> bool {
-        match self {
-            Self::One(own, _) => *own == address,
-            Self::Many(all) => {
-                all.remove(&address);
-                all.is_empty()
-            }
-        }
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Self::One(..) => 1,
-            Self::Many(all) => all.len(),
-        }
-    }
-
-    fn upgrade(&self) -> Vec<Arc<dyn Waiter>> {
-        match self {
-            Self::One(_, request) => request.upgrade().into_iter().collect(),
-            Self::Many(all) => all.values().filter_map(Weak::upgrade).collect(),
-        }
     }
 }
 
@@ -267,75 +219,42 @@ impl<K> Default for OrderedIndex<K> {
 }
 
 impl<K: Ord + Copy> OrderedIndex<K> {
-    fn insert(&self, key: K, address: usize, request: &Weak<dyn Waiter>) {
-        let (mut all, request) = (self.lock(), Weak::clone(request));
-        match all.get_mut(&key) {
-            Some(group) => group.insert(address, request),
-            None => drop(all.insert(key, Group::One(address, request))),
-        }
+    fn insert(&self, key: (K, usize), request: &Weak<dyn Waiter>) {
+        self.lock().insert(key, Weak::clone(request));
     }
 
-    fn remove(&self, key: K, address: usize) {
-        let mut all = self.lock();
-        if all.get_mut(&key).is_some_and(|group| group.remove(address)) {
-            all.remove(&key);
-        }
+    fn remove(&self, key: (K, usize)) {
+        let left = self.lock().remove(&key);
+        drop(left);
     }
 
     fn within(&self, keys: RangeInclusive<K>) -> Vec<Arc<dyn Waiter>> {
-        self.lock().range(keys).flat_map(|(_, group)| group.upgrade()).collect()
+        let keys = (*keys.start(), 0)..=(*keys.end(), usize::MAX);
+        self.lock().range(keys).filter_map(|(_, request)| request.upgrade()).collect()
     }
 
     /// Removes and returns all requests whose keys are overdue, the lowest key first.
     fn take(&self, overdue: impl Fn(K) -> bool) -> Vec<Arc<dyn Waiter>> {
         let (mut all, mut taken) = (self.lock(), Vec::new());
-        while let Some(first) = all.first_entry().filter(|first| overdue(*first.key())) {
-            taken.append(&mut first.remove().upgrade());
+        while let Some(first) = all.first_entry().filter(|first| overdue(first.key().0)) {
+            taken.extend(first.remove().upgrade());
         }
         taken
     }
 
-    fn first(&self) -> Option<K> {
-        self.lock().first_key_value().map(|(key, _)| *key)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<K, Group>> {
-        // Nothing panics under this lock.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl HashedIndex {
-    fn insert(&self, key: u64, address: usize, request: &Weak<dyn Waiter>) {
-        let (mut all, request) = (self.lock(), Weak::clone(request));
-        match all.get_mut(&key) {
-            Some(group) => group.insert(address, request),
-            None => drop(all.insert(key, Group::One(address, request))),
-        }
-    }
-
-    fn remove(&self, key: u64, address: usize) {
-        let mut all = self.lock();
-        if all.get_mut(&key).is_some_and(|group| group.remove(address)) {
-            all.remove(&key);
-        }
-    }
-
-    fn under(&self, key: u64) -> Vec<Arc<dyn Waiter>> {
-        self.lock().get(&key).map_or_else(Vec::new, Group::upgrade)
-    }
-
     fn all(&self, condition: impl Fn(&dyn Waiter) -> bool) -> Vec<Arc<dyn Waiter>> {
+        let all = self.lock();
         // No request may be dropped under this lock, because dropping it takes the lock again.
-        let found: Vec<_> = self.lock().values().flat_map(Group::upgrade).collect();
+        let found: Vec<_> = all.values().filter_map(Weak::upgrade).collect();
+        drop(all);
         found.into_iter().filter(|request| condition(&**request)).collect()
     }
 
-    fn len(&self) -> usize {
-        self.lock().values().map(Group::len).sum()
+    fn first(&self) -> Option<K> {
+        self.lock().first_key_value().map(|((key, _), _)| *key)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Group, RandomState>> {
+    fn lock(&self) -> MutexGuard<'_, Requests<K>> {
         // Nothing panics under this lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
