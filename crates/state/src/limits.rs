@@ -68,10 +68,3 @@ pub(crate) const IDLE_SLEEP: Duration = Duration::from_secs(60 * 60);
 /// The first reading of a process's monotonic clock. It is not zero because a snapshot that the
 /// process restores may be older than the process.
 pub(crate) const HEAD_START: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// The number of tasks of cut requests that are woken in a row. Ending a stream takes a runtime
-/// about 6 µs, and other tasks wait for so many of them at most.
-pub(crate) const WAKE_SLICE: usize = 64;
-
-/// The pause between two slices of wake-ups: 10,000 requests are woken within about 70 ms.
-pub(crate) const WAKE_PAUSE: Duration = Duration::from_micros(400);

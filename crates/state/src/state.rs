@@ -16,7 +16,6 @@ use crate::options::Options;
 use crate::recent::Recent;
 use crate::running::registry::Registry;
 use crate::running::timekeeper::Timekeeper;
-use crate::running::wake_pacer::WakePacer;
 use crate::staleness::Bound;
 use crate::zones::Zones;
 
@@ -45,7 +44,6 @@ pub(crate) struct State {
     pub(crate) horizon: Horizon,
     pub(crate) running: Registry,
     pub(crate) timekeeper: Timekeeper,
-    pub(crate) wake_pacer: WakePacer,
     /// The shortest bound that any layer requires, in nanoseconds.
     pub(crate) shortest_bound: AtomicU64,
     pub(crate) ready: Notify,
@@ -66,7 +64,6 @@ impl State {
             horizon: Horizon::default(),
             running: Registry::new(),
             timekeeper: Timekeeper::default(),
-            wake_pacer: WakePacer::default(),
             shortest_bound: AtomicU64::new(nanos(options.deny_after)),
             ready: Notify::new(),
         }

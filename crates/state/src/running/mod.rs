@@ -14,7 +14,6 @@ pub(crate) mod registry;
 mod request;
 mod signal;
 pub(crate) mod timekeeper;
-pub(crate) mod wake_pacer;
 mod watch;
 
 pub use admission::{Admission, NotAdmitted};

@@ -77,7 +77,7 @@ impl Request {
         if !self.is_cut() && self.cut.set(Box::new(cut)).is_ok() {
             let wakers = self.wakers().take();
             // Outside the lock: a woken task may take it.
-            self.watch.state.wake_pacer.wake(wakers);
+            wakers.into_iter().for_each(Waker::wake);
         }
     }
 
