@@ -6,9 +6,9 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use caracal_revocation::Follower;
 use caracal_revocation::internal::sign;
 use caracal_revocation::wire::{Key, KeyRing, Stream};
-use caracal_revocation::{Follower, Settings};
 use caracal_test_support::figures::{measuring, median, quantile};
 use caracal_test_support::redis_server::RedisServer;
 use caracal_test_support::resp::RespSocket;
@@ -95,7 +95,7 @@ fn restart(key: &Key, figures: &mut Vec<Value>) {
 /// proven complete.
 fn restart_once(server: &RedisServer, key: &Key) -> [Duration; 2] {
     let start = Instant::now();
-    let follower = Follower::new(settings(server, key));
+    let follower = Follower::new(server.settings(&KeyRing::new(key.clone())));
     let revocations = follower.revocations();
     let applied = revocations.clone();
     let watcher = thread::spawn(move || {
@@ -115,7 +115,7 @@ fn restart_once(server: &RedisServer, key: &Key) -> [Duration; 2] {
 fn follow_until_ready(server: &RedisServer, key: &Key, messages: u64) -> (Duration, Duration) {
     runtime().block_on(async {
         let (start, busy) = (Instant::now(), on_core());
-        let follower = Follower::new(settings(server, key));
+        let follower = Follower::new(server.settings(&KeyRing::new(key.clone())));
         let revocations = follower.spawn();
         revocations.ready().await;
         let took = (start.elapsed(), on_core() - busy);
@@ -180,16 +180,6 @@ fn signed(key: &Key, stream: Stream, number: u64) -> Vec<(String, String)> {
     }
     sign(key, stream, &mut fields);
     fields
-}
-
-fn settings(server: &RedisServer, key: &Key) -> Settings {
-    let url = format!("redis://127.0.0.1:{}", server.port());
-    let lookup = |name: &str| match name {
-        "REDIS_URL" => Some(url.clone()),
-        "CARACAL_MODE" => Some("dev".to_owned()),
-        _ => None,
-    };
-    Settings::from_lookup(lookup).expect("settings").with_keys(KeyRing::new(key.clone()))
 }
 
 fn runtime() -> tokio::runtime::Runtime {

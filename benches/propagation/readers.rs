@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Wake, Waker};
 use std::time::Instant;
 
+use caracal_revocation::Follower;
 use caracal_revocation::state::{Options, RevocationsWriter};
 use caracal_revocation::wire::{Key, KeyRing, Stream};
-use caracal_revocation::{Follower, Settings};
 use caracal_test_support::redis_server::RedisServer;
 use caracal_test_support::resp::RespSocket;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -117,7 +117,8 @@ pub(crate) fn follower(server: &RedisServer, key: &Key, seen: &Seen) {
         let writer = RevocationsWriter::new(Options::default());
         let revocations = writer.reader();
         let mut changes = revocations.policy_changes();
-        let follower = Follower::new(settings(server, key)).with_writer(writer);
+        let follower =
+            Follower::new(server.settings(&KeyRing::new(key.clone()))).with_writer(writer);
         tokio::spawn(follower.run(std::future::pending()));
         let mut next = 0;
         while next < seen.len() {
@@ -159,16 +160,6 @@ impl Wake for Recording {
         self.at.store(at, Ordering::Release);
         self.then.wake_by_ref();
     }
-}
-
-fn settings(server: &RedisServer, key: &Key) -> Settings {
-    let url = server.url();
-    let lookup = |name: &str| match name {
-        "REDIS_URL" => Some(url.clone()),
-        "CARACAL_MODE" => Some("dev".to_owned()),
-        _ => None,
-    };
-    Settings::from_lookup(lookup).expect("settings").with_keys(KeyRing::new(key.clone()))
 }
 
 fn runtime() -> tokio::runtime::Runtime {

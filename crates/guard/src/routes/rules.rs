@@ -8,6 +8,7 @@ use caracal_revocation::gateway::{BoxError, CutOptions, Guarded, GuardedRequestB
 #[cfg(feature = "opa")]
 use caracal_revocation::policy::PolicyLayer;
 use caracal_revocation::resource::Requirements;
+use caracal_revocation::state::Options;
 use caracal_revocation::stream::UsedMandates;
 use caracal_revocation::{GatewayLayer, ResourceLayer, Revocations, Verifier};
 use http::{Request, Response};
@@ -61,8 +62,7 @@ pub(crate) struct SingleUseRecord {
 impl RouteRules {
     /// Puts a service behind the layer of this route.
     ///
-    /// Without a verifier, the claims of tokens are read unverified. The bound was checked with the
-    /// configuration; if it cannot be kept any more, the state's own bound applies.
+    /// Without a verifier, the claims of tokens are read unverified.
     pub(crate) fn layer<S: Clone>(
         &self,
         shared: &Shared,
@@ -79,7 +79,7 @@ impl RouteRules {
                 if self.anonymous {
                     layer = layer.allow_anonymous();
                 }
-                if let Some(bound) = self.deny_after {
+                if let Some(bound) = self.bound() {
                     layer = layer.clone().with_deny_after(bound).unwrap_or(layer);
                 }
                 layer.layer(inner)
@@ -102,12 +102,18 @@ impl RouteRules {
                 if self.anonymous {
                     layer = layer.allow_anonymous();
                 }
-                if let Some(bound) = self.deny_after {
+                if let Some(bound) = self.bound() {
                     layer = layer.clone().with_deny_after(bound).unwrap_or(layer);
                 }
                 layer.layer(inner)
             }
         }
+    }
+
+    /// Returns the bound of the route. The configuration rejects a bound that no view can keep, so
+    /// that no layer does.
+    fn bound(&self) -> Option<Duration> {
+        self.deny_after.map(|bound| bound.max(Options::SHORTEST_BOUND))
     }
 }
 

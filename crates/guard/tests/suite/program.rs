@@ -85,6 +85,16 @@ impl Guard {
         self.process.has_ended().unwrap()
     }
 
+    /// Waits until the process has ended by itself, and returns its log.
+    pub(crate) async fn ended(mut self) -> String {
+        let start = Instant::now();
+        while !self.has_ended() {
+            assert!(start.elapsed() < Duration::from_secs(30), "still running");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        self.log()
+    }
+
     /// Returns the log up to now.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap()
