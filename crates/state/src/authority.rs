@@ -8,7 +8,7 @@ use crate::anchors::{AnchorLookup, AnchorSet};
 use crate::claims::{AnchorKind, Claims};
 use crate::clock::{Moment, UnixSeconds};
 use crate::deciding::Subject;
-use crate::index::Index;
+use crate::index::{Index, Parts};
 use crate::lifetime::Lifetime;
 use crate::revocations::Revocations;
 use crate::state::State;
@@ -20,7 +20,8 @@ use crate::verdict::{Checks, Verdict};
 ///
 /// [`Revocations::decide`] digests and looks up the text of each anchor every time. Cache an
 /// `Authority` alongside the verified token instead. It is cheap to clone. Once its anchors were
-/// not in the index, they are not looked up again until the index has grown.
+/// not in the index, they are hardly ever looked up again: only after an entry was added whose
+/// digest resembles one of theirs.
 ///
 /// ```
 /// use caracal_revocation_state::{Checks, Claims, BaselineFact, Options, RevocationsWriter, Verdict};
@@ -45,22 +46,25 @@ pub struct Authority(Arc<Inner>);
 struct Inner {
     /// The state whose keys the digests use. They are valid for no other state.
     state: Arc<State>,
-    /// The value of [`Index::additions`](crate::index::Index::additions) at the last lookup that
-    /// found no anchor in the index.
+    /// The number of all additions to the index, before the last lookup that found no anchor in it.
     clean_at: AtomicU64,
+    /// The number of additions to the parts of this token, before the last such lookup.
+    clean_in_parts: AtomicU64,
+    /// `None` if the token has too many anchors.
+    parts: Option<Parts>,
     anchors: AnchorSet,
     claims: Arc<Claims>,
 }
 
-/// The value of `clean_at` before a lookup has found no anchor: a number that additions never
-/// reach.
+/// The number of additions before a lookup has found no anchor: one that is never reached.
 const NOT_LOOKED_UP: u64 = u64::MAX;
 
 impl Authority {
     fn new(state: Arc<State>, claims: Arc<Claims>) -> Self {
         let anchors = state.anchors(&claims, true);
-        let clean_at = AtomicU64::new(NOT_LOOKED_UP);
-        Self(Arc::new(Inner { state, clean_at, anchors, claims }))
+        let parts = Parts::of(anchors.anchors.iter().map(|anchor| anchor.digest()));
+        let [clean_at, clean_in_parts] = [(); 2].map(|()| AtomicU64::new(NOT_LOOKED_UP));
+        Self(Arc::new(Inner { state, clean_at, clean_in_parts, parts, anchors, claims }))
     }
 
     /// Decides at this moment, as [`Revocations::decide`] does on the claims that this was created
@@ -139,17 +143,27 @@ impl Revocations {
 impl Subject for Inner {
     #[inline]
     fn may_be_held(&self, index: &Index, with_chain: bool) -> bool {
-        // Read before the lookup: an entry added during it increases the number later.
+        // Both numbers are read before the lookup, the number of all additions first: an entry that
+        // is added meanwhile increases them later.
         let additions = index.additions();
-        // Relaxed is enough: the thread that stored this number had seen every entry that it
-        // counts.
-        if self.clean_at.load(Ordering::Relaxed) == additions {
+        let all = additions.all();
+        // Relaxed is enough for the notes: the thread that stored a number had seen every entry
+        // that it counts.
+        if self.clean_at.load(Ordering::Relaxed) == all {
+            return false;
+        }
+        let in_parts = self.parts.map(|parts| additions.in_parts(parts));
+        if in_parts.is_some_and(|sum| self.clean_in_parts.load(Ordering::Relaxed) == sum) {
+            self.clean_at.store(all, Ordering::Relaxed);
             return false;
         }
         let is_held = self.anchors.may_be_held(index, with_chain);
         // A lookup without the chain does not prove that the whole token is clean.
         if !is_held && with_chain {
-            self.clean_at.store(additions, Ordering::Relaxed);
+            self.clean_at.store(all, Ordering::Relaxed);
+            if let Some(sum) = in_parts {
+                self.clean_in_parts.store(sum, Ordering::Relaxed);
+            }
         }
         is_held
     }

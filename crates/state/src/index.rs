@@ -14,14 +14,17 @@ use crate::filter::Filter;
 use crate::filter_cell::FilterCell;
 use crate::suspensions::Suspensions;
 use crate::sync::{
-    Arc, AtomicBool, AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering, RwLock, RwLockReadGuard,
+    Arc, AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering, RwLock, RwLockReadGuard,
     RwLockWriteGuard,
 };
 use crate::table::Table;
 
+mod additions;
 mod export;
 mod view;
 
+use additions::Additions;
+pub(crate) use additions::Parts;
 pub(crate) use view::Mark;
 
 #[cfg(not(loom))]
@@ -38,8 +41,7 @@ pub(crate) struct Index {
     digester: OnceLock<Digester>,
     /// The number of anchors and sessions; if it is zero, a lookup does nothing else.
     entries: AtomicUsize,
-    /// The number of entries ever added.
-    additions: AtomicU64,
+    additions: Additions,
     /// The largest number of entries.
     max_entries: usize,
     /// `true` once an anchor or session was dropped for lack of room.
@@ -81,7 +83,7 @@ impl Index {
         Self {
             digester: OnceLock::new(),
             entries: AtomicUsize::new(0),
-            additions: AtomicU64::new(0),
+            additions: Additions::new(),
             max_entries,
             full: AtomicBool::new(false),
             filter: FilterCell::new(Arc::clone(&filter)),
@@ -107,11 +109,10 @@ impl Index {
         self.entries.load(Ordering::Acquire)
     }
 
-    /// Returns the number of entries ever added. While it does not change, an anchor without an
-    /// entry still has none.
+    /// Returns the counts of the entries ever added.
     #[inline]
-    pub(crate) fn additions(&self) -> u64 {
-        self.additions.load(Ordering::Acquire)
+    pub(crate) const fn additions(&self) -> &Additions {
+        &self.additions
     }
 
     /// Returns the bytes of memory that grow with the number of entries.
@@ -242,8 +243,8 @@ impl Index {
             }
             None => {}
         }
-        // Last: a reader that sees this number finds every entry that it counts.
-        self.additions.fetch_add(1, Ordering::Release);
+        // Last, because a reader that sees the count must find the entry.
+        self.additions.add(digest);
     }
 
     /// Adds one more shard to the filter that is being rebuilt, and installs that filter after the

@@ -15,7 +15,7 @@ use crate::claims::Claims;
 use crate::clock::{ManualClock, Minute, Moment};
 use crate::digest::DigestKeys;
 use crate::freshness::Freshness;
-use crate::index::{Index, Mark};
+use crate::index::{Index, Mark, Parts};
 use crate::options::Options;
 use crate::revocations::Revocations;
 use crate::verdict::{Checks, Verdict};
@@ -250,8 +250,9 @@ fn claims() -> Claims {
     Claims::new("a", HORIZON, HORIZON + 3_600)
 }
 
-/// Decides on a token while it is revoked; if `decided_before`, decides on it once before, too.
-fn decides_while_revoked(decided_before: bool) {
+/// Decides on a token while these anchors are revoked, of which the last is its own; if
+/// `decided_before`, decides on it once before, too.
+fn decides_while_revoked(decided_before: bool, anchors: &'static [&'static str]) {
     check(move || {
         let clock = std::sync::Arc::new(ManualClock::new());
         let writer = RevocationsWriter::with_clock(Options::default(), clock);
@@ -264,7 +265,9 @@ fn decides_while_revoked(decided_before: bool) {
             assert!(matches!(decide(), Verdict::Unknown(_)), "nothing is proven yet");
         }
         let writer = thread::spawn(move || {
-            writer.add(&BaselineFact::Revoked("a"), writer.now());
+            for anchor in anchors {
+                writer.add(&BaselineFact::Revoked(anchor), writer.now());
+            }
             writer.confirm(writer.now());
         });
         for _ in 0..2 {
@@ -278,10 +281,22 @@ fn decides_while_revoked(decided_before: bool) {
 
 #[test]
 fn clean_authority_is_looked_up_again_after_an_addition() {
-    decides_while_revoked(true);
+    decides_while_revoked(true, &["a"]);
 }
 
 #[test]
 fn addition_during_a_lookup_prevents_caching_as_clean() {
-    decides_while_revoked(false);
+    decides_while_revoked(false, &["a"]);
+}
+
+#[test]
+fn clean_authority_is_looked_up_again_after_additions_of_others() {
+    check(|| {
+        let index = index(8);
+        let part = |id| Parts::of([index.digest(id)].into_iter());
+        assert_ne!(part("a"), part("b"), "only `e` shares the part of `a`");
+        assert_eq!(part("a"), part("e"));
+    });
+    decides_while_revoked(true, &["b", "a"]);
+    decides_while_revoked(true, &["e", "a"]);
 }
