@@ -9,9 +9,10 @@ use smallvec::SmallVec;
 use crate::digest::Digest;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
-/// The number of parts. With these, 16 KiB of counts stay in the processor's first cache.
+/// The number of parts. While 5,000 entries are added, three of four tokens with four anchors keep
+/// their counts, and 256 KiB of counts still fit into the processor's second cache.
 #[cfg(not(loom))]
-const PARTS: usize = 4_096;
+const PARTS: usize = 1 << 16;
 /// Few under loom, so that both equal and different parts occur.
 #[cfg(loom)]
 const PARTS: usize = 2;
@@ -74,7 +75,7 @@ impl Parts {
 
 /// Returns the part of a digest: bits that choose neither the word nor the bits in the filter.
 fn part(digest: Digest) -> u16 {
-    (digest.fast() >> 24) as u16 % PARTS as u16
+    ((digest.fast() >> 24) as usize % PARTS) as u16
 }
 
 #[cfg(test)]
@@ -109,7 +110,7 @@ mod tests {
             additions.in_parts(parts) != before
         });
         let changes = changes.count();
-        assert!(changes < 40, "{changes} of 10,000");
+        assert!(changes < 10, "{changes} of 10,000");
     }
 
     #[test]
