@@ -6,10 +6,10 @@ cd "$(dirname "$0")/.."
 # The package goes into the folder `target` of the repository.
 unset CARGO_TARGET_DIR
 
-cargo build --release --locked -p caracal-guard --features opa,postgres
+cargo build --profile dist --locked -p caracal-guard --features opa,postgres
 
-guard=target/release/caracal-guard
-made=target/release/packages
+guard=target/dist/caracal-guard
+made=target/dist/packages
 rm -rf "$made"
 mkdir -p "$made/completions"
 "$guard" man "$made/man"
@@ -18,7 +18,7 @@ gzip -9n "$made"/man/*
 "$guard" completions zsh >"$made/completions/_caracal-guard"
 "$guard" completions fish >"$made/completions/caracal-guard.fish"
 
-package=$(cargo deb --no-build --locked -p caracal-guard --output target/)
+package=$(cargo deb --no-build --profile dist --locked -p caracal-guard --output target/)
 dpkg-deb --info "$package"
 dpkg-deb --contents "$package"
 stat --format '%n: %s bytes' "$guard" "$package"

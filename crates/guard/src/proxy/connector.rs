@@ -1,11 +1,15 @@
 //! Opens connections to the service, in time and with TLS if it has it.
 
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use caracal_revocation::gateway::BoxError;
 use http::Uri;
+use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_rustls::{HttpsConnectorBuilder, MaybeHttpsStream};
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -16,8 +20,10 @@ use tower::util::BoxCloneSyncService;
 
 use crate::config::{ConfigError, ProxyConfig};
 
-/// A connection to the service.
-pub(super) type Io = MaybeHttpsStream<TokioIo<TcpStream>>;
+/// A connection to the service. Boxed, because the part for TLS is large, and the client moves it
+/// several times.
+#[derive(Debug)]
+pub(super) struct Io(Box<MaybeHttpsStream<TokioIo<TcpStream>>>);
 
 /// Connects to the service in time.
 pub(super) type Connector = BoxCloneSyncService<Uri, Io, BoxError>;
@@ -37,12 +43,60 @@ impl Connectors {
         let tls = tls(config)?;
         let https = || HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http();
         let in_time = |connector| {
-            BoxCloneSyncService::new(ServiceBuilder::new().timeout(limit).service(connector))
+            let boxed = |io| Io(Box::new(io));
+            let in_time = ServiceBuilder::new().map_response(boxed).timeout(limit);
+            BoxCloneSyncService::new(in_time.service(connector))
         };
         Ok(Self {
             http1: in_time(https().enable_http1().wrap_connector(tcp())),
             http2: in_time(https().enable_http2().wrap_connector(tcp())),
         })
+    }
+}
+
+impl Connection for Io {
+    fn connected(&self) -> Connected {
+        self.0.connected()
+    }
+}
+
+impl Read for Io {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buffer)
+    }
+}
+
+impl Write for Io {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }
 

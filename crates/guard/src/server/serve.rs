@@ -86,12 +86,17 @@ pub(crate) async fn serve_tls<S, B>(
                 let io = TokioIo::new(stream);
                 return serve_connection(io, connection, builder, service, limits, shutdown).await;
             };
-            // A failed handshake is no event worth a log line: scanners cause many.
-            let handshake = tokio::time::timeout(limits.header_timeout, tls.accept(stream));
-            if let Ok(Ok(stream)) = handshake.await {
-                let io = TokioIo::new(stream);
-                serve_connection(io, connection, builder, service, limits, shutdown).await;
-            }
+            // Boxed, because a future with TLS is large, and a connection without TLS should not
+            // pay for it.
+            Box::pin(async move {
+                // A failed handshake is no event worth a log line: scanners cause many.
+                let handshake = tokio::time::timeout(limits.header_timeout, tls.accept(stream));
+                if let Ok(Ok(stream)) = handshake.await {
+                    let io = TokioIo::new(stream);
+                    serve_connection(io, connection, builder, service, limits, shutdown).await;
+                }
+            })
+            .await;
         });
     }
     drop(listener);
