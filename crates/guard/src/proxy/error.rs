@@ -31,6 +31,19 @@ pub(super) enum ProxyError {
 }
 
 impl ProxyError {
+    /// Every kind of error.
+    pub(super) const ALL: [Self; 9] = [
+        Self::Malformed(""),
+        Self::Method,
+        Self::Expectation,
+        Self::StalledUpload,
+        Self::BrokenUpload,
+        Self::Unreachable,
+        Self::ConnectTimeout,
+        Self::Broken,
+        Self::Timeout,
+    ];
+
     /// Returns the label of a failure of the service, or `None` if the request was at fault.
     pub(super) const fn failure(self) -> Option<&'static str> {
         match self {
@@ -38,6 +51,18 @@ impl ProxyError {
             Self::ConnectTimeout => Some("connect_timeout"),
             Self::Broken => Some("broken"),
             Self::Timeout => Some("timeout"),
+            _ => None,
+        }
+    }
+
+    /// Returns the label of a request that is at fault, or `None` if the service failed.
+    pub(super) const fn refusal(self) -> Option<&'static str> {
+        match self {
+            Self::Malformed(_) => Some("malformed"),
+            Self::Method => Some("method"),
+            Self::Expectation => Some("expectation"),
+            Self::StalledUpload => Some("stalled_upload"),
+            Self::BrokenUpload => Some("broken_upload"),
             _ => None,
         }
     }

@@ -14,7 +14,8 @@ const LOG_PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Failures {
-    counters: Vec<(&'static str, Counter)>,
+    failed: Vec<(&'static str, Counter)>,
+    refused: Vec<(&'static str, Counter)>,
     log: Mutex<Log>,
 }
 
@@ -27,29 +28,34 @@ struct Log {
 impl Failures {
     /// Registers the counters. Install a metrics recorder first.
     pub(super) fn register() -> Self {
-        let kinds = [
-            ProxyError::Unreachable,
-            ProxyError::ConnectTimeout,
-            ProxyError::Broken,
-            ProxyError::Timeout,
-        ];
-        let counter = |kind: &'static str| {
-            (kind, metrics::counter!("caracal_guard_upstream_failures_total", "kind" => kind))
-        };
-        let counters = kinds.into_iter().filter_map(ProxyError::failure).map(counter).collect();
+        let failed =
+            |kind| metrics::counter!("caracal_guard_upstream_failures_total", "kind" => kind);
+        let refused =
+            |kind| metrics::counter!("caracal_guard_refused_requests_total", "kind" => kind);
         metrics::describe_counter!(
             "caracal_guard_upstream_failures_total",
             "Requests that the reverse proxy answered 502 or 504, by kind."
         );
-        Self { counters, log: Mutex::default() }
+        metrics::describe_counter!(
+            "caracal_guard_refused_requests_total",
+            "Requests that the reverse proxy refused before it forwarded them, by kind."
+        );
+        let kinds =
+            |of: fn(ProxyError) -> Option<&'static str>| ProxyError::ALL.into_iter().filter_map(of);
+        Self {
+            failed: kinds(ProxyError::failure).map(|kind| (kind, failed(kind))).collect(),
+            refused: kinds(ProxyError::refusal).map(|kind| (kind, refused(kind))).collect(),
+            log: Mutex::default(),
+        }
     }
 
-    /// Records an error that is a failure of the service.
+    /// Counts an error, and logs it if the service failed.
     pub(super) fn record(&self, error: ProxyError, cause: Option<&BoxError>) {
-        let Some(kind) = error.failure() else { return };
-        for (_, counter) in self.counters.iter().filter(|(label, _)| *label == kind) {
-            counter.increment(1);
-        }
+        let Some(kind) = error.failure() else {
+            // A client that sends malformed requests is no event worth a log line.
+            return error.refusal().into_iter().for_each(|kind| count(&self.refused, kind));
+        };
+        count(&self.failed, kind);
         let skipped = {
             // Nothing panics under this lock.
             let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
@@ -69,6 +75,13 @@ impl Failures {
             "a request to the service failed and is answered 502 or 504; check the service"
         );
     }
+}
+
+fn count(counters: &[(&'static str, Counter)], kind: &str) {
+    counters
+        .iter()
+        .filter(|(label, _)| *label == kind)
+        .for_each(|(_, counter)| counter.increment(1));
 }
 
 /// Returns an error with its causes.

@@ -80,6 +80,13 @@ impl Forward {
     }
 }
 
+impl Forward {
+    /// Counts a request that is refused before it comes here.
+    pub(super) fn record(&self, error: ProxyError) {
+        self.0.failures.record(error, None);
+    }
+}
+
 impl Inner {
     async fn answer(&self, request: Request<GuardedRequestBody<Incoming>>) -> Response<AnyBody> {
         let Ok(identity) = identity::headers(request.extensions()) else {

@@ -73,6 +73,7 @@ impl Service<Request<Incoming>> for Proxy {
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         let (head, body) = request.into_parts();
         if let Err(error) = message::check(&head) {
+            self.forward.record(error);
             let answer = error.respond(head.version, &request_id(&head.headers));
             let body = |bytes| Full::new(bytes).map_err(|never| match never {}).boxed_unsync();
             return Box::pin(async move { Ok(answer.map(body)) });

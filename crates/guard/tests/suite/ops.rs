@@ -58,7 +58,9 @@ async fn alerts(prometheus: SocketAddr, alert: &str) {
 async fn dashboard_and_alerts_of_the_guard_have_data() {
     let Some(program) = programs::debian("prometheus", "prometheus") else { return };
     let world = World::start().await;
-    let (mut guard, spoe) = start(&world, &[]).await;
+    let listen = free_address().to_string();
+    let proxy = ["--listen", &listen, "--upstream", "http://127.0.0.1:1"];
+    let (mut guard, spoe) = start(&world, &proxy).await;
     let address = free_address();
     let rules = repository("ops/prometheus/caracal-revocation.rules.yml");
     let config = json!({

@@ -180,6 +180,11 @@ async fn every_request_has_one_reading_or_is_refused() {
         !["no chunk", "short chunk", "short body"].iter().any(|end| problem.contains(end))
     };
     assert_eq!(unread.iter().filter(is_cut).count(), 0, "{unread:?}");
+    for kind in ["malformed", "broken_upload", "method", "expectation", "stalled_upload"] {
+        let refused = format!("caracal_guard_refused_requests_total{{kind=\"{kind}\"}}");
+        let count = proxied.guard.metric(&refused).await.expect("a counter");
+        assert_eq!(count > 0.0, ["malformed", "broken_upload"].contains(&kind), "{kind}: {count}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
