@@ -1,7 +1,7 @@
 //! Tests that need more than one crate: real Redis servers, real axum and hyper.
 
 use caracal_test_support::{
-    certificates, issuer, mandates, ports, postgres_server, proxy, redis_server,
+    certificates, issuer, mandates, ports, postgres_server, proxy, redis_server, vectors,
 };
 
 mod baseline;
@@ -25,7 +25,6 @@ mod effects;
 
 mod live;
 mod logged;
-mod model;
 mod outages;
 
 mod manifest;
@@ -55,4 +54,3 @@ mod strict;
 mod sts;
 
 mod tls;
-mod vectors;

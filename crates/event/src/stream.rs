@@ -161,8 +161,5 @@ impl FromStr for StreamId {
 /// Parses a number of decimal digits and nothing else: `u64::from_str` would also accept a plus
 /// sign.
 pub(crate) fn decimal(text: &str) -> Option<u64> {
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    text.parse().ok()
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }

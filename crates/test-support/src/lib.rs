@@ -36,5 +36,7 @@ pub mod signing_key;
 pub mod streams;
 #[cfg(feature = "tokens")]
 pub mod tokens;
+#[cfg(feature = "vectors")]
+pub mod vectors;
 #[cfg(feature = "waiting")]
 pub mod waiting;

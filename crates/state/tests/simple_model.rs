@@ -1,13 +1,14 @@
 //! The state compared with a slow, simple model: any events, in any order, any kind of token.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "tests may panic, their helpers too")]
+
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use caracal_revocation::Claims;
-use caracal_revocation::state::{
-    Checks, DenyReason, Hop, ManualClock, Options, RevocationsWriter, Verdict,
+use caracal_revocation_event::{DelegationEvent, KeyRing, Message, MessageBuilder, OccurredAt};
+use caracal_revocation_state::{
+    Checks, Claims, DenyReason, Hop, ManualClock, Options, RevocationsWriter, Verdict,
 };
-use caracal_revocation::wire::{DelegationEvent, KeyRing, Message, MessageBuilder, OccurredAt};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -164,7 +165,7 @@ impl Model {
 }
 
 /// Returns the message for a step and the time of its decision. That time orders suspensions as
-/// their occurrence does; the tests of the state crate cover the other cases.
+/// their occurrence does; `suspensions.rs` covers the other cases.
 fn message(step: &Step) -> Option<(MessageBuilder, u64)> {
     let decided = |second: &u32| 1_795_168_800_000 + u64::from(*second) * 1_000;
     Some(match step {

@@ -1,51 +1,10 @@
 //! Every test vector of the wire contract.
 
-use caracal_revocation::wire::{Key, KeyRing, Message, MessageRejectionKind, Stream};
-use serde::Deserialize;
+#![allow(clippy::panic, clippy::unwrap_used, reason = "tests may panic")]
+
+use caracal_revocation_event::{Key, KeyRing, Message, MessageRejectionKind, Stream, sign};
+use caracal_test_support::vectors::vectors;
 use serde_json::Value;
-
-#[derive(Deserialize)]
-struct Vectors {
-    cases: Vec<Case>,
-}
-
-/// One test vector.
-#[derive(Deserialize)]
-pub(crate) struct Case {
-    pub(crate) name: String,
-    pub(crate) stream: String,
-    pub(crate) key_hex: String,
-    #[serde(default)]
-    fields: Vec<(String, String)>,
-    #[serde(default)]
-    fields_hex: Vec<(String, String)>,
-    pub(crate) expect: String,
-    #[serde(default)]
-    effect: Option<Value>,
-    #[serde(default)]
-    dead_letter: bool,
-}
-
-impl Case {
-    pub(crate) fn fields(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let text =
-            self.fields.iter().map(|(n, v)| (n.clone().into_bytes(), v.clone().into_bytes()));
-        let hex = self.fields_hex.iter().map(|(n, v)| (unhex(n), unhex(v)));
-        text.chain(hex).collect()
-    }
-}
-
-fn unhex(text: &str) -> Vec<u8> {
-    (0..text.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
-        .collect()
-}
-
-pub(crate) fn vectors() -> Vec<Case> {
-    let text = include_str!("../vectors/events.json");
-    serde_json::from_str::<Vectors>(text).unwrap().cases
-}
 
 /// Sorts an effect's lists, which are sets.
 fn sorted(mut effect: Value) -> Value {
@@ -88,19 +47,16 @@ fn every_vector_has_its_expected_outcome() {
 
 #[test]
 fn signing_reproduces_the_signature_of_every_accepted_vector() {
-    for case in
-        vectors().into_iter().filter(|case| case.expect == "accept" && !case.fields.is_empty())
-    {
+    for case in vectors() {
+        if case.expect != "accept" || case.text_fields.is_empty() {
+            continue;
+        }
         let key = Key::from_hex(&case.key_hex).unwrap();
-        let mut fields = case.fields.clone();
-        caracal_revocation::internal::sign(
-            &key,
-            Stream::from_name(&case.stream).unwrap(),
-            &mut fields,
-        );
+        let mut fields = case.text_fields.clone();
+        sign(&key, Stream::from_name(&case.stream).unwrap(), &mut fields);
         let signature = |fields: &[(String, String)]| {
             fields.iter().find(|(name, _)| name == "_sig").map(|(_, value)| value.to_lowercase())
         };
-        assert_eq!(signature(&fields), signature(&case.fields), "{}", case.name);
+        assert_eq!(signature(&fields), signature(&case.text_fields), "{}", case.name);
     }
 }
