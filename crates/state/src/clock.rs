@@ -63,9 +63,8 @@ impl UnixSeconds {
 
     /// Returns the second of this moment.
     #[inline]
-    pub(crate) const fn of(now: Moment) -> Self {
-        let seconds = now.wall.as_secs();
-        Self(if seconds > i64::MAX as u64 { i64::MAX } else { seconds.cast_signed() })
+    pub(crate) fn of(now: Moment) -> Self {
+        Self(i64::try_from(now.wall.as_secs()).unwrap_or(i64::MAX))
     }
 
     #[inline]
@@ -171,6 +170,7 @@ impl Clock for SystemClock {
         Moment { monotonic: self.monotonic(), wall: precise_wall() }
     }
 
+    #[cfg(target_os = "linux")]
     fn now_coarse(&self) -> Moment {
         Moment { monotonic: self.monotonic(), wall: coarse_wall() }
     }
@@ -192,11 +192,6 @@ fn precise_wall() -> Duration {
 fn coarse_wall() -> Duration {
     use rustix::time::{ClockId, clock_gettime};
     Duration::try_from(clock_gettime(ClockId::RealtimeCoarse)).unwrap_or(Duration::ZERO)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn coarse_wall() -> Duration {
-    precise_wall()
 }
 
 /// A clock that moves only when a test moves it, so that tests never sleep.
@@ -258,6 +253,47 @@ impl Clock for ManualClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn elapsed_time_is_that_of_the_clock_that_moved_further() {
+        let at = |monotonic, wall| Moment {
+            monotonic: Duration::from_secs(monotonic),
+            wall: Duration::from_secs(wall),
+        };
+        for (now, seconds) in [
+            (at(10, 100), 0),
+            (at(13, 100), 3),
+            (at(10, 104), 4),
+            (at(13, 102), 3),
+            (at(12, 103), 3),
+            (at(13, 50), 3),
+            (at(5, 50), 0),
+        ] {
+            assert_eq!(now.elapsed_since(at(10, 100)), Duration::from_secs(seconds), "{now:?}");
+        }
+        assert_eq!(at(10, 100).earlier_of(at(9, 200)), at(9, 100));
+        assert_eq!(at(10, 100).earlier_by(Duration::from_secs(11)), at(0, 89));
+    }
+
+    #[test]
+    fn second_of_a_moment_is_rounded_down_and_bounded() {
+        let second = |wall| UnixSeconds::of(Moment { monotonic: Duration::ZERO, wall }).get();
+        assert_eq!(second(Duration::from_millis(7_999)), 7);
+        assert_eq!(second(Duration::MAX), i64::MAX);
+        assert_eq!(Minute::new(7).since(Minute::new(3)), 4);
+        assert_eq!(Minute::new(3).since(Minute::new(7)), 0);
+    }
+
+    #[test]
+    fn monotonic_time_begins_with_the_head_start_and_grows() {
+        let clock = SystemClock::new();
+        let first = clock.now().monotonic;
+        assert!(first >= HEAD_START && first < HEAD_START + Duration::from_secs(3_600));
+        let start = Instant::now();
+        while clock.now().monotonic == first {
+            assert!(start.elapsed() < Duration::from_secs(60), "the clock stands still");
+        }
+    }
 
     #[test]
     fn coarse_reading_matches_the_precise_one() {

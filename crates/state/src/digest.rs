@@ -68,12 +68,9 @@ impl DigestKeys {
     pub(crate) fn random() -> Self {
         // Keyed by the operating system's randomness, so its hashes cannot be predicted.
         let random = RandomState::new();
-        let key = |number: usize| random.hash_one(number);
-        Self {
-            seed: key(0),
-            secrets: std::array::from_fn(|number| key(number + 1)),
-            strong: [key(8), key(9)],
-        }
+        let keys: [u64; 10] = std::array::from_fn(|number| random.hash_one(number));
+        let [seed, secrets @ .., first, second] = keys;
+        Self { seed, secrets, strong: [first, second] }
     }
 }
 
@@ -141,5 +138,40 @@ impl Digester {
 impl fmt::Debug for Digester {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Digester(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_output_names_no_key() {
+        let keys = DigestKeys::random();
+        let text = format!("{keys:?} {:?}", Digester::new(keys));
+        assert_eq!(text, "DigestKeys(..) Digester(..)");
+    }
+
+    #[test]
+    fn digest_holds_both_parts_and_spares_its_lowest_bits() {
+        let digester = Digester::new(DigestKeys::random());
+        for n in 0..1_000 {
+            let digest = digester.digest(&format!("id-{n}"));
+            let (fast, strong) = (u128::from(digest.fast()), u128::from(digest.strong()));
+            assert_eq!(digest.fast(), digester.fast(&format!("id-{n}")));
+            assert_eq!(digest.bits(), fast << 64 | strong << SPARE_BITS);
+            assert_eq!(Digest::of_slot(digest.bits() | 0xff_ffff), digest);
+            assert!(strong > 0 && strong < 1 << 40);
+        }
+    }
+
+    #[test]
+    fn each_key_changes_the_digest() {
+        let keys = DigestKeys::random();
+        let digest = |keys| Digester::new(keys).digest("id").bits();
+        let before = digest(keys);
+        assert_eq!(digest(keys), before);
+        assert_ne!(digest(DigestKeys::random()), before);
+        assert_ne!(digest(DigestKeys { strong: [1, 2], ..keys }), before);
     }
 }

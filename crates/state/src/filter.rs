@@ -82,6 +82,32 @@ mod tests {
     }
 
     #[test]
+    fn key_is_held_only_with_all_its_bits() {
+        // Six bits of the hash select each of the four bits; they may coincide.
+        for (bits, mask_bits) in [
+            ([0, 0, 0, 0], 0b1),
+            ([1, 1, 2, 3], 0b1110),
+            ([1, 2, 1, 3], 0b1110),
+            ([1, 2, 3, 1], 0b1110),
+            ([1, 2, 2, 3], 0b1110),
+            ([1, 2, 3, 3], 0b1110),
+            ([1, 2, 3, 63], 1 << 63 | 0b1110),
+        ] {
+            let fast = bits.iter().rev().fold(0, |fast, bit| fast << 6 | bit);
+            assert_eq!(mask(fast), mask_bits, "{bits:?}");
+            assert!(!Filter::for_keys(8).may_hold(fast), "an empty filter holds no key");
+        }
+    }
+
+    #[test]
+    fn size_follows_the_number_of_keys() {
+        for (keys, words) in [(0, 8), (24, 8), (25, 9), (3_000, 1_000)] {
+            let filter = Filter::for_keys(keys);
+            assert_eq!((filter.capacity(), filter.bytes()), (words * 3, words * 8), "{keys}");
+        }
+    }
+
+    #[test]
     fn rarely_holds_another_key_when_it_is_full() {
         let filter = Filter::for_keys(100_000);
         hashes(100_000).for_each(|hash| filter.add(hash));

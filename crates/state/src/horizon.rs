@@ -290,6 +290,19 @@ mod tests {
     }
 
     #[test]
+    fn every_loss_of_each_cause_is_counted_and_reported() {
+        let horizon = Horizon::default();
+        let mut reported = horizon.watch();
+        let causes = [Cause::Missing, Cause::Missing, Cause::Recut, Cause::Recut, Cause::Recut];
+        for (number, cause) in causes.into_iter().cycle().take(15).enumerate() {
+            horizon.raise(at(20), NOW, cause);
+            assert!(reported.has_changed().unwrap(), "loss {number}");
+            assert_eq!(*reported.borrow_and_update(), horizon.losses());
+        }
+        assert_eq!((horizon.losses().missing(), horizon.losses().recut()), (6, 9));
+    }
+
+    #[test]
     fn raise_returns_true_if_either_horizon_rose() {
         let horizon = Horizon::default();
         assert!(horizon.raise(at(20), NOW, Cause::Recut));

@@ -128,6 +128,50 @@ mod tests {
     }
 
     #[test]
+    fn at_most_four_of_five_slots_are_in_use() {
+        let digester = Digester::new(DigestKeys::random());
+        let digests: Vec<_> = (0..3_000).map(|n| digester.digest(&format!("id-{n}"))).collect();
+        let mut table = Table::default();
+        for (n, digest) in digests.iter().enumerate() {
+            table.insert(*digest, Minute::new(if n % 3 == 0 { 9 } else { 1 }));
+            let (used, slots) = (n + 1, table.slots.len());
+            assert_eq!((table.len, table.slots().count()), (used, used));
+            assert!(used * 5 <= slots * 4, "{used} of {slots}");
+            assert!(slots <= used * 7 / 4 + 8, "{used} of {slots}");
+        }
+        assert_eq!(table.sweep(Minute::new(5)), 2_000);
+        assert_eq!((table.len, table.slots.len()), (1_000, 1_508));
+        let before = table.slots.clone();
+        assert_eq!(table.sweep(Minute::new(5)), 0);
+        assert_eq!(table.slots, before, "nothing has expired");
+    }
+
+    #[test]
+    fn digests_lie_near_the_place_that_they_select() {
+        let digester = Digester::new(DigestKeys::random());
+        let mut table = Table::default();
+        for n in 0..10_000 {
+            table.insert(digester.digest(&format!("id-{n}")), Minute::new(9));
+        }
+        let size = table.slots.len() as f64;
+        let placed = table.slots.iter().enumerate().filter(|(_, slot)| **slot != 0);
+        let far = placed.filter(|(at, slot)| {
+            let selected = Digest::of_slot(**slot).strong() as f64 / 2_f64.powi(40) * size;
+            (*at as f64 - selected).abs() > 200.0
+        });
+        assert!(far.count() < 100, "a lookup passes only few other digests");
+    }
+
+    #[test]
+    fn expiry_beyond_the_spare_bits_is_the_latest_one() {
+        let digest = Digester::new(DigestKeys::random()).digest("id");
+        let mut table = Table::default();
+        table.insert(digest, Minute::new(u32::MAX));
+        assert!(table.contains(digest), "the expiry leaves the digest as it is");
+        assert_eq!(table.sweep(Minute::new(u32::MAX)), 0);
+    }
+
+    #[test]
     fn keeps_the_latest_expiry() {
         let digest = Digester::new(DigestKeys::random()).digest("id");
         let mut table = Table::default();

@@ -82,5 +82,6 @@ fn debug_output_holds_no_id() {
         let admission = admit(&revocations, &identity).unwrap();
         let text = format!("{identity:?} {admission:?}");
         assert!(!text.contains("ar-secret"), "{text}");
+        assert!(text.contains("Identity") && text.contains("Admission"), "{text}");
     }
 }

@@ -202,7 +202,7 @@ fn apply(revocations: &RevocationsWriter, step: &Step) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 250, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 250, failure_persistence: None, ..Default::default() })]
 
     /// Runs 250 cases of 40 events and tokens each: about 10,000 verdicts.
     #[test]

@@ -1,0 +1,153 @@
+use super::*;
+
+fn holds(index: &Index, id: &str) -> bool {
+    index.view(|view| view.mark(id)).flatten() == Some(Mark::Revoked)
+}
+
+#[test]
+fn keeps_every_anchor_while_growing_and_shrinking() {
+    let index = Index::with_room_for(100_000);
+    for n in 0..50_000_u32 {
+        index.revoke(index.digest(&format!("id-{n}")), Minute::new(n / 1_000));
+    }
+    assert_eq!(index.len(), 50_000);
+    assert!((0..50_000).all(|n| holds(&index, &format!("id-{n}"))));
+    assert!((0..50_000).filter(|n| holds(&index, &format!("other-{n}"))).count() == 0);
+    index.sweep(Minute::new(40));
+    // A second pass completes the rebuild that the first one started.
+    index.sweep(Minute::new(40));
+    assert_eq!(index.len(), 10_000);
+    assert!((0..50_000).all(|n| holds(&index, &format!("id-{n}")) == (n >= 40_000)));
+    assert!(index.bytes() < 10_000 * 48, "{} bytes", index.bytes());
+    index.sweep(Minute::new(60));
+    assert!(index.view(|_| ()).is_none(), "an empty index costs a lookup nothing");
+}
+
+#[test]
+fn filter_grows_and_shrinks_with_the_entries() {
+    let index = Index::with_room_for(100_000);
+    let sizes = || {
+        let writer = lock(&index.writer);
+        (writer.filter.capacity(), writer.filtered, writer.rebuild.is_some())
+    };
+    for n in 0..20_000_u32 {
+        let expires = Minute::new(if n < 2_000 { 9 } else { 1 });
+        assert!(index.revoke(index.digest(&format!("id-{n}")), expires));
+        let (capacity, filtered, _) = sizes();
+        // A rebuild takes a step at each entry, so few more keys than planned arrive meanwhile.
+        assert!(filtered <= capacity + SHARDS + 2, "{filtered} keys in room for {capacity}");
+        assert!(filtered >= index.len() && filtered <= index.len() + SHARDS + 2);
+        assert!(capacity <= index.len() * 3 + 4 * SHARDS, "{capacity} for {n} entries");
+    }
+    // A second pass completes the rebuild that the first one started.
+    index.sweep(Minute::new(5));
+    index.sweep(Minute::new(5));
+    let (capacity, filtered, is_rebuilding) = sizes();
+    assert_eq!((index.len(), filtered, is_rebuilding), (2_000, 2_000, false));
+    assert!((2_000..20_000).contains(&capacity), "{capacity}");
+    // A rebuild is worth its time once more than half of the keys have expired.
+    for (added, filtered) in [(2_000, 4_000), (10, 2_000)] {
+        for n in 0..added {
+            index.revoke(index.digest(&format!("{added}-{n}")), Minute::new(6));
+        }
+        index.sweep(Minute::new(7));
+        index.sweep(Minute::new(7));
+        assert_eq!((index.len(), sizes().1, sizes().2), (2_000, filtered, false));
+    }
+}
+
+#[test]
+fn bytes_count_the_filter_the_anchors_and_the_sessions() {
+    let index = Index::with_room_for(1_000);
+    assert_eq!(index.bytes(), 64, "the filter of an empty index");
+    for n in 0..100 {
+        index.suspend(index.digest(&format!("id-{n}")), Minute::new(9), |_| {});
+    }
+    let with_sessions = index.bytes();
+    let session = size_of::<(Digest, Session)>();
+    assert!((100 * session..400 * session).contains(&with_sessions), "{with_sessions}");
+    for n in 0..400 {
+        index.revoke(index.digest(&format!("id-{n}")), Minute::new(9));
+    }
+    let anchors = index.bytes() - with_sessions;
+    assert!((400 * 16..400 * 160).contains(&anchors), "{anchors}");
+}
+
+#[test]
+fn each_new_entry_is_one_addition() {
+    let index = Index::with_room_for(2);
+    let digest = |id| index.digest(id);
+    assert!(index.revoke(digest("a"), Minute::new(1)));
+    assert!(!index.revoke(digest("a"), Minute::new(2)));
+    assert_eq!((index.additions().all(), index.len()), (1, 1));
+    index.suspend(digest("b"), Minute::new(1), |_| {});
+    index.suspend(digest("b"), Minute::new(2), |_| {});
+    assert_eq!((index.additions().all(), index.len()), (2, 2));
+    assert!(!index.revoke(digest("c"), Minute::new(1)));
+    assert!(!index.suspend(digest("d"), Minute::new(1), |_| {}));
+    assert_eq!((index.additions().all(), index.len()), (2, 2));
+    // The later expiry counts, also that of a session.
+    index.sweep(Minute::new(2));
+    assert_eq!(index.len(), 2);
+    index.sweep(Minute::new(3));
+    assert_eq!((index.additions().all(), index.len()), (2, 0));
+}
+
+#[test]
+fn has_room_until_an_eighth_is_left() {
+    let index = Index::with_room_for(16);
+    for n in 1..=16 {
+        index.revoke(index.digest(&format!("id-{n}")), Minute::new(9));
+        assert_eq!(index.has_room(), n <= 14, "{n} entries");
+    }
+}
+
+#[test]
+fn full_index_evicts_no_entry() {
+    let index = Index::with_room_for(8);
+    assert!((0..8).all(|n| index.revoke(index.digest(&format!("id-{n}")), Minute::new(n))));
+    index.revoke(index.digest("id-0"), Minute::new(9));
+    index.suspend(index.digest("id-0"), Minute::new(9), |_| {});
+    assert!(index.is_full(), "session and anchor are two entries");
+    index.reopen();
+    index.revoke(index.digest("id-0"), Minute::new(9));
+    assert!(!index.is_full(), "an existing entry needs no room");
+    index.revoke(index.digest("other"), Minute::new(9));
+    assert!(index.is_full() && !holds(&index, "other"));
+    assert!((0..8).all(|n| holds(&index, &format!("id-{n}"))));
+    assert!(!index.has_room());
+    index.sweep(Minute::new(2));
+    assert!(index.has_room() && index.is_full(), "room alone does not clear the full state");
+}
+
+#[test]
+fn finds_anchor_revoked_again_after_a_sweep() {
+    let index = Index::with_room_for(100_000);
+    index.revoke(index.digest("id"), Minute::new(1));
+    index.sweep(Minute::new(2));
+    assert!(!holds(&index, "id"));
+    index.revoke(index.digest("id"), Minute::new(3));
+    assert!(holds(&index, "id"));
+}
+
+#[test]
+fn readers_find_earlier_entries_during_writes() {
+    let index = Index::with_room_for(100_000);
+    let written = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 0..30_000_usize {
+                index.revoke(index.digest(&format!("id-{n}")), Minute::new(9));
+                written.store(n + 1, Ordering::Release);
+            }
+        });
+        scope.spawn(|| {
+            while written.load(Ordering::Acquire) < 30_000 {
+                let before = written.load(Ordering::Acquire);
+                for n in (0..before).rev().take(50) {
+                    assert!(holds(&index, &format!("id-{n}")), "id-{n} of {before}");
+                }
+            }
+        });
+    });
+}
