@@ -1,5 +1,6 @@
 //! A zone's STS on a real port. It publishes keys, issues mandates, and can stop responding.
 
+mod binding;
 mod example;
 #[cfg(feature = "tls")]
 mod https;

@@ -24,6 +24,8 @@ async fn mandate_has_the_claims_of_its_token() {
     claims["delegation_chain"] = json!([{"application_id": "app-1", "agent_session_id": "gs-0"}]);
     claims["delegation_path"] = json!(["de-0", "de-1"]);
     claims["hop_count"] = json!(1);
+    claims["source_session_id"] = json!("gs-source");
+    claims["target_session_id"] = json!("gs-target");
     let mandate = sts.verifier().verify(&key.sign(&claims)).await.unwrap();
     assert_eq!(&*mandate.claims().sid, "ar-1");
     assert_eq!(mandate.claims().delegation_chain.len(), 1);
@@ -32,13 +34,63 @@ async fn mandate_has_the_claims_of_its_token() {
     assert_eq!(mandate.id(), "jti-ar-1");
     assert_eq!(mandate.subject_type(), SubjectType::Application);
     assert_eq!(mandate.token_use(), Use::Resource);
-    assert_eq!(mandate.audience().last(), Some(AUDIENCE));
+    assert!(mandate.audience().eq(["https://other.example", AUDIENCE]));
+    assert!(mandate.targets().eq(["orders"]) && mandate.chain().eq(["app-1"]));
+    assert!(mandate.scopes().eq(["orders:read", "orders:write"]));
+    assert_eq!(mandate.source_session(), Some("gs-source"));
+    assert_eq!(mandate.target_session(), Some("gs-target"));
     assert!(mandate.has_scope("orders:write") && !mandate.has_scope("orders"));
     assert_eq!(mandate.hops(), 2, "the path is longer than the count");
-    assert_eq!(mandate.expires() - mandate.issued(), 600);
+    let now = i64::try_from(sts.revocations.now().wall.as_secs()).unwrap();
+    assert_eq!((mandate.issued(), mandate.expires()), (now, now + 600));
     let queries = sts.published.lock().unwrap().queries.clone();
     assert_eq!(queries, ["zone_id=z-1"]);
-    assert!(!format!("{mandate:?}").contains("ar-1"));
+    let text = format!("{mandate:?}");
+    assert!(text.contains(ZONE) && !text.contains("ar-1") && !text.contains("agent-1"), "{text}");
+}
+
+#[tokio::test]
+async fn mandate_with_few_claims_has_no_others() {
+    let key = SigningKey::new("k1");
+    let sts = Sts::start(&[&key]).await;
+    let mut claims = sts.claims("ar-1");
+    claims.as_object_mut().unwrap().remove("scope");
+    claims["sub_type"] = json!("user");
+    let mandate = sts.verifier().verify(&key.sign(&claims)).await.unwrap();
+    assert_eq!((mandate.source_session(), mandate.target_session()), (None, None));
+    assert_eq!(mandate.scopes().count() + mandate.targets().count() + mandate.chain().count(), 0);
+    assert_eq!(mandate.subject_type(), SubjectType::User);
+    assert!(!mandate.has_scope(""));
+}
+
+#[tokio::test]
+async fn debug_output_names_issuer_zone_and_audience() {
+    let sts = Sts::start(&[&SigningKey::new("k1")]).await;
+    for text in [format!("{:?}", sts.builder()), format!("{:?}", sts.verifier())] {
+        for part in [sts.issuer.as_str(), ZONE, AUDIENCE] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+}
+
+#[test]
+fn reasons_have_their_labels() {
+    for (why, label) in [
+        (InvalidMandate::Malformed, "malformed"),
+        (InvalidMandate::Header, "header"),
+        (InvalidMandate::Claims, "claims"),
+        (InvalidMandate::Issuer, "issuer"),
+        (InvalidMandate::Audience, "audience"),
+        (InvalidMandate::Zone, "zone"),
+        (InvalidMandate::Use, "use"),
+        (InvalidMandate::Expired, "expired"),
+        (InvalidMandate::NotYet, "not_yet"),
+        (InvalidMandate::LifetimeTooLong, "lifetime_too_long"),
+        (InvalidMandate::UnknownKey, "unknown_key"),
+        (InvalidMandate::Signature, "signature"),
+    ] {
+        assert_eq!(why.label(), label);
+    }
 }
 
 #[tokio::test]
