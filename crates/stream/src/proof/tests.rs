@@ -50,6 +50,40 @@ fn tailing() -> Proof {
 }
 
 #[test]
+fn replayed_part_is_that_of_the_time_between_first_and_last_entry() {
+    let mut proof = Proof::since(id(10));
+    assert_eq!(proof.replayed(), 0.0, "the server was not asked yet");
+    assert_eq!(proof.head(head(20, 60, 5), at(1), SERVER_TIME), Ok(None));
+    for (entry, replayed) in [(20, 0.0), (30, 0.25), (50, 0.75)] {
+        assert_eq!(proof.entry(id(entry)), Ok(None));
+        assert_eq!(proof.replayed(), replayed, "{entry}");
+        assert!(!proof.is_tailing());
+    }
+    // Entries that arrive meanwhile lie beyond the end that was asked for.
+    assert_eq!(proof.entry(id(59)), Ok(None));
+    assert!(proof.entry(id(70)).is_ok());
+    assert!(proof.replayed() <= 1.0);
+    let proof = tailing();
+    assert_eq!((proof.replayed(), proof.is_tailing()), (1.0, true));
+}
+
+#[test]
+fn stream_is_seen_once_it_exists() {
+    let mut proof = Proof::since(id(10));
+    assert!(proof.is_unseen());
+    assert!(proof.head(Head::Missing, at(1), SERVER_TIME).is_ok());
+    assert!(proof.is_unseen());
+    assert!(proof.head(head(0, 0, 0), at(2), SERVER_TIME).is_ok());
+    assert!(!proof.is_unseen());
+}
+
+#[test]
+fn gaps_have_their_labels() {
+    let labels = [Gap::Missing, Gap::IdsWentBack, Gap::Count, Gap::Suspected].map(Gap::label);
+    assert_eq!(labels, ["missing", "ids_went_back", "count", "suspected"]);
+}
+
+#[test]
 fn empty_or_missing_stream_is_complete_at_once() {
     for nothing in [Head::Missing, head(0, 0, 0)] {
         let mut proof = Proof::since(id(10));

@@ -36,7 +36,7 @@ impl Keeper {
         &self,
         writer: &RevocationsWriter,
     ) -> Result<Option<RestoredSnapshot>, SnapshotError> {
-        let Some(bytes) = read(&self.path)? else { return Ok(None) };
+        let Some(bytes) = read(&self.path, MAX_BYTES)? else { return Ok(None) };
         let snapshot = format::open(&bytes, &self.keys)?;
         let now = writer.now();
         let age = now.wall.saturating_sub(Duration::from_millis(snapshot.as_of_ms));
@@ -61,15 +61,15 @@ impl Keeper {
 }
 
 /// Reads the file; `None` if there is none.
-fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+fn read(path: &Path, max_bytes: u64) -> io::Result<Option<Vec<u8>>> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
     let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_BYTES {
+    file.take(max_bytes + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > max_bytes {
         return Err(io::Error::from(io::ErrorKind::FileTooLarge));
     }
     Ok(Some(bytes))
@@ -90,4 +90,20 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     std::fs::rename(&temporary, path)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_a_file_of_at_most_the_given_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("snapshot");
+        assert_eq!(read(&path, 4).unwrap(), None);
+        std::fs::write(&path, b"1234").unwrap();
+        assert_eq!(read(&path, 4).unwrap().unwrap(), b"1234");
+        assert_eq!(read(&path, 3).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert_ne!(read(folder.path(), 4).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
 }

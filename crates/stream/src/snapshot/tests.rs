@@ -9,7 +9,7 @@ use caracal_revocation_state::{
 
 use super::format::{self, Snapshot, SnapshotError};
 use super::position::Boot;
-use super::{Checkpoint, Keeper, Position, RestoredSnapshot};
+use super::{Checkpoint, Keeper, Position, RestoredSnapshot, Saver};
 use crate::entry::PerStream;
 
 fn key(digits: &str) -> Key {
@@ -108,6 +108,95 @@ fn rejects_sealed_content_that_is_invalid() {
     }
     assert!(format::parse(content).is_ok());
     assert!(format::parse(&[content, &[0]].concat()).is_err(), "bytes after the content");
+}
+
+#[tokio::test]
+async fn saver_writes_every_twenty_seconds_and_at_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("snapshot");
+    let (revocations, clock) = state();
+    let mut saver = Saver::new(Keeper::new(path.clone(), ring()), revocations.reader());
+    let now = || revocations.now();
+    // Nothing is proven yet, so the saver asks each time.
+    let mut asked = 0;
+    for _ in 0..3 {
+        saver.offer(|| {
+            asked += 1;
+            None
+        });
+    }
+    assert_eq!(asked, 3);
+    for _ in 0..2 {
+        saver.offer(|| Some(position(now())));
+        written(&path).await;
+        clock.advance(Duration::from_millis(19_999));
+        for _ in 0..100 {
+            saver.offer(|| panic!("a snapshot was written less than 20 s ago"));
+            tokio::task::yield_now().await;
+        }
+        clock.advance(Duration::from_millis(1));
+        // The file is in place a moment before its task ends.
+        let start = std::time::Instant::now();
+        let mut is_asked = false;
+        while !is_asked {
+            saver.offer(|| {
+                is_asked = true;
+                None
+            });
+            assert!(start.elapsed() < Duration::from_secs(60), "no snapshot is due");
+            tokio::task::yield_now().await;
+        }
+    }
+    saver.finish(Some(position(now()))).await;
+    let (restored, _clock) = state();
+    let last = Keeper::new(path, ring()).restore(&restored).unwrap().unwrap();
+    assert_eq!((last.tracks, last.key_is_proven), (tracks(), true));
+}
+
+/// Waits for the file, and removes it.
+async fn written(path: &std::path::Path) {
+    let start = std::time::Instant::now();
+    while std::fs::remove_file(path).is_err() {
+        assert!(start.elapsed() < Duration::from_secs(60), "no snapshot was written");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn boot_of_this_machine_goes_on() {
+    let (first, second) = (Boot::now().unwrap(), Boot::now().unwrap());
+    assert!(first.id.len() == 36 && first.up > Duration::ZERO, "{first:?}");
+    assert!(second.since(&first).unwrap() < Duration::from_secs(60));
+    let restarted = Boot { id: "another".into(), up: second.up };
+    assert_eq!(restarted.since(&first), None);
+    let earlier = Boot { up: first.up.saturating_sub(Duration::from_millis(10)), ..first.clone() };
+    assert_eq!(earlier.since(&first), None);
+    assert_eq!(first.since(&earlier), Some(Duration::from_millis(10)));
+}
+
+#[test]
+fn memory_is_the_oldest_age_of_a_snapshot() {
+    let folder = tempfile::tempdir().unwrap();
+    let keeper = Keeper::new(folder.path().join("snapshot"), ring());
+    let (revocations, clock) = state();
+    let now = revocations.now();
+    let boot = Boot::now();
+    keeper.keep(&Snapshot::new(position(now), now, boot, revocations.image())).unwrap();
+    clock.advance(revocations.options().memory);
+    assert!(keeper.restore(&revocations).unwrap().is_some());
+    clock.advance(Duration::from_millis(1));
+    let outcome = keeper.restore(&revocations);
+    assert!(matches!(outcome, Err(SnapshotError::Outdated(_))), "{outcome:?}");
+}
+
+#[test]
+fn snapshot_needs_a_key_to_seal_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("snapshot");
+    let keeper = Keeper::new(path.clone(), KeyRing::insecure_accept_unsigned());
+    assert!(matches!(keeper.keep(&snapshot()), Err(SnapshotError::NoKey)));
+    assert!(!path.exists());
 }
 
 #[test]

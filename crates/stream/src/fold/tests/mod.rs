@@ -13,11 +13,15 @@ use super::Fold;
 use crate::continuity::LossSuspicion;
 use crate::dead_letters::{self, Queue};
 use crate::entry::{Counters, Entry, Head, PerStream};
+use crate::identity::Identity;
 use crate::log::{AsOf, Reading};
+use crate::log_error::LogError;
 use crate::logged;
 use crate::snapshot::{Checkpoint, RestoredSnapshot};
 
 mod losses;
+mod room;
+mod servers;
 
 const STREAM: Stream = Stream::SessionsRevoke;
 const SECOND: Duration = Duration::from_secs(1);
@@ -51,6 +55,7 @@ struct Scene {
     queue: Queue,
     clock: Arc<ManualClock>,
     streams: PerStream<Option<Kept>>,
+    identity: Option<Identity>,
 }
 
 impl Scene {
@@ -61,7 +66,7 @@ impl Scene {
         let (dead_letters, queue) = dead_letters::queue();
         let fold = Fold::new(writer, KeyRing::new(key("1a")), dead_letters);
         let streams = PerStream::default().map(|_: ()| Some(Kept::default()));
-        Self { fold, queue, clock, streams }
+        Self { fold, queue, clock, streams, identity: None }
     }
 
     fn requiring_streams(mut self) -> Self {
@@ -146,6 +151,10 @@ impl Scene {
 
     /// Reads once, with a request that was sent at this time. The server's clock says so, too.
     fn read_sent_at(&mut self, sent: Moment, count: usize) {
+        self.try_read(sent, count).unwrap();
+    }
+
+    fn try_read(&mut self, sent: Moment, count: usize) -> Result<(), LogError> {
         let now = self.now();
         let cursors = self.fold.cursors(now.wall);
         let mut entries = Vec::new();
@@ -164,13 +173,13 @@ impl Scene {
             server_time: now.wall,
             as_of: AsOf::Sent,
             freshness_error: None,
-            identity: None,
+            identity: self.identity.clone(),
             streams: [true; Stream::ALL.len()],
             heads,
             entries,
             drained,
         };
-        self.fold.absorb(&reading, sent, now).unwrap();
+        self.fold.absorb(&reading, sent, now)
     }
 
     fn read(&mut self) {
