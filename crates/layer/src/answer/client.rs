@@ -131,6 +131,33 @@ mod tests {
     }
 
     /// Returns `true` if a gRPC call, after `change`, still counts as one.
+    #[test]
+    fn proxy_is_recognized_by_the_headers_that_it_adds() {
+        for (name, is_proxied) in [
+            ("via", true),
+            ("forwarded", true),
+            ("x-forwarded-for", true),
+            ("x-forwarded-anything", true),
+            ("x-forwarded", false),
+            ("x-real-ip", false),
+        ] {
+            let request = request(name, &[b"a"]);
+            assert_eq!(came_through_proxy(request.headers()), is_proxied, "{name}");
+        }
+        assert!(!came_through_proxy(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn keeps_the_first_request_id_and_notes_head_requests() {
+        let mut sent = request("x-request-id", &[b"first", b"second"]);
+        let client = ClientCapabilities::of(&sent, false);
+        assert_eq!(client.request_id.unwrap(), "first");
+        assert!(!client.head_only);
+        *sent.method_mut() = Method::HEAD;
+        assert!(ClientCapabilities::of(&sent, false).head_only);
+        assert!(ClientCapabilities::of(&request("accept", &[b"a"]), false).request_id.is_none());
+    }
+
     fn is_call(grpc_only: bool, change: impl FnOnce(&mut Request<()>)) -> bool {
         let mut request = request("content-type", &[b"application/grpc"]);
         request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));

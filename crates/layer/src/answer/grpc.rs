@@ -92,3 +92,61 @@ fn percent_encoded(text: &str) -> String {
     }
     encoded
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn field_has_its_number_and_length_before_its_bytes() {
+        // The length is a varint: seven bits a byte, the lowest first.
+        for (number, length, head) in [
+            (1, 0, &[0x0a, 0][..]),
+            (2, 1, &[0x12, 1]),
+            (3, 127, &[0x1a, 0x7f]),
+            (3, 128, &[0x1a, 0x80, 0x01]),
+            (3, 300, &[0x1a, 0xac, 0x02]),
+            (3, 16_384, &[0x1a, 0x80, 0x80, 0x01]),
+        ] {
+            let mut message = vec![0xff];
+            field(&mut message, number, &vec![b'x'; length]);
+            let expected = [&[0xff][..], head, &vec![b'x'; length]].concat();
+            assert_eq!(message, expected, "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn message_is_percent_encoded_where_a_header_needs_it() {
+        for (text, encoded) in [
+            ("", ""),
+            (" a~Z0", " a~Z0"),
+            ("100%", "100%25"),
+            ("a\nb\u{7f}", "a%0Ab%7F"),
+            ("caf\u{e9}", "caf%C3%A9"),
+        ] {
+            assert_eq!(percent_encoded(text), encoded, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn status_carries_code_message_and_details() {
+        let status = GrpcStatus {
+            code: 16,
+            message: "50% revoked",
+            reason: "suspended",
+            metadata: &[("error", "invalid_token")],
+        };
+        let mut headers = HeaderMap::new();
+        status.write(&mut headers);
+        assert_eq!(headers.get(GRPC_STATUS).unwrap(), "16");
+        assert_eq!(headers.get(GRPC_MESSAGE).unwrap(), "50%25 revoked");
+        let details = STANDARD_NO_PAD.decode(headers.get(GRPC_STATUS_DETAILS).unwrap()).unwrap();
+        let metadata = b"\n\x05error\x12\rinvalid_token";
+        let info = [&b"\n\tSUSPENDED\x12\x07caracal\x1a\x16"[..], &metadata[..]].concat();
+        let any =
+            [&b"\n("[..], ERROR_INFO.as_bytes(), b"\x12", &[info.len() as u8], &info].concat();
+        let expected =
+            [&b"\x08\x10\x12\x0b50% revoked\x1a"[..], &[any.len() as u8][..], &any].concat();
+        assert_eq!(details, expected);
+    }
+}

@@ -230,6 +230,110 @@ mod tests {
     use super::*;
     use crate::limits::{MAX_FORM, MAX_TOKEN};
 
+    fn answers(profile: Profile) -> impl Iterator<Item = (RequestDenialKind, Answer)> {
+        RequestDenialKind::ALL.into_iter().map(move |kind| (kind, profile.answer(kind)))
+    }
+
+    #[test]
+    fn grpc_code_follows_from_the_status() {
+        for (status, code) in [(401, 16), (403, 7), (503, 14), (400, 3), (413, 3), (505, 3)] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let answer = Answer { status, ..Profile::Gateway.answer(RequestDenialKind::Revoked) };
+            assert_eq!(answer.grpc_code(), code, "{status}");
+        }
+    }
+
+    #[test]
+    fn only_outages_and_incomplete_history_ask_to_retry() {
+        use RequestDenialKind::{HistoryIncomplete, KeysUnavailable, Unknown, UseUnknown};
+        for profile in [Profile::Gateway, Profile::Resource, Profile::Sts] {
+            for (kind, answer) in answers(profile) {
+                let is_outage = matches!(kind, KeysUnavailable | UseUnknown | Unknown);
+                let retries = is_outage || kind == HistoryIncomplete;
+                assert_eq!(answer.retry_after.is_some(), retries, "{kind:?}");
+                let is_503 = answer.status == StatusCode::SERVICE_UNAVAILABLE;
+                assert_eq!((is_503, answer.error == "sts_unavailable"), (is_outage, is_outage));
+            }
+        }
+    }
+
+    #[test]
+    fn end_of_authority_and_unknown_state_raise_an_alert() {
+        use RequestDenialKind::{DelegationStale, Revoked, Suspended, Unknown};
+        for (kind, answer) in answers(Profile::Gateway) {
+            let alert = match kind {
+                Revoked | Suspended | DelegationStale => Some(Alert::Revoked),
+                Unknown => Some(Alert::Stale),
+                _ => None,
+            };
+            assert_eq!(answer.alert, alert, "{kind:?}");
+            let names_error = kind != RequestDenialKind::MissingToken;
+            assert_eq!(answer.names_error, names_error, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn resource_answers_with_its_own_errors_and_hints() {
+        use RequestDenialKind as Kind;
+        for (kind, status, error, hint) in [
+            (Kind::MissingToken, 401, "missing_token", "send a mandate as a bearer token"),
+            (Kind::InvalidZone, 401, "invalid_zone", "use a mandate of this service's zone"),
+            (Kind::InvalidMandate, 401, "invalid_token", "request a new mandate"),
+            (Kind::Revoked, 401, "session_revoked", "the session has ended"),
+            (Kind::Suspended, 401, "session_revoked", "the session has ended"),
+            (Kind::DelegationStale, 401, "delegation_stale", "exchange the session"),
+            (Kind::HistoryIncomplete, 401, "invalid_token", "exchange the session"),
+            (Kind::UnsupportedVersion, 505, "http_version_not_supported", "use HTTP/1.1 or HTTP/2"),
+            (Kind::InsufficientScope, 403, "insufficient_scope", "request a mandate with"),
+            (Kind::SessionRequired, 403, "session_required", "request a mandate for a governed"),
+            (Kind::DelegationRequired, 403, "delegation_required", "request a mandate through a"),
+            (Kind::ChainMismatch, 403, "chain_mismatch", "request a mandate through the"),
+            (Kind::HopCountExceeded, 403, "hop_count_exceeded", "request a mandate through fewer"),
+            (Kind::AmbiguousPath, 400, "invalid_request", "send the path in its shortest form"),
+            (Kind::NoRoute, 403, "access_denied", "ask the operator"),
+            (Kind::KeysUnavailable, 503, "sts_unavailable", "try again shortly"),
+            (Kind::UseUnknown, 503, "sts_unavailable", "try again shortly"),
+            (Kind::Unknown, 503, "sts_unavailable", "try again shortly"),
+        ] {
+            let answer = Profile::Resource.answer(kind);
+            assert_eq!((answer.status.as_u16(), answer.error), (status, error), "{kind:?}");
+            assert!(answer.hint.is_some_and(|own| own.starts_with(hint)), "{kind:?}: {answer:?}");
+        }
+    }
+
+    #[test]
+    fn sts_calls_an_unreadable_subject_token_a_bad_request() {
+        use RequestDenialKind as Kind;
+        for (kind, answer) in answers(Profile::Sts) {
+            let is_unreadable = matches!(
+                kind,
+                Kind::MalformedToken
+                    | Kind::MalformedPayload
+                    | Kind::MalformedJson
+                    | Kind::MalformedClaims
+            );
+            if is_unreadable {
+                let status_and_error = (answer.status.as_u16(), answer.error);
+                assert_eq!(status_and_error, (400, "invalid_request"), "{kind:?}");
+            } else {
+                assert_eq!(answer, Profile::Gateway.answer(kind));
+            }
+        }
+        for (kind, status) in [
+            (Kind::QueryParameters, 400),
+            (Kind::UnsupportedBody, 415),
+            (Kind::OversizedBody, 413),
+            (Kind::StalledBody, 408),
+            (Kind::BrokenBody, 400),
+            (Kind::MalformedForm, 400),
+            (Kind::RepeatedField, 400),
+        ] {
+            let answer = Profile::Sts.answer(kind);
+            let status_and_error = (answer.status.as_u16(), answer.error);
+            assert_eq!(status_and_error, (status, "invalid_request"), "{kind:?}");
+        }
+    }
+
     #[test]
     fn descriptions_state_the_limits_in_force() {
         let description = |kind| Profile::Gateway.answer(kind).description;

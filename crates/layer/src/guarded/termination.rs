@@ -213,3 +213,106 @@ fn revoked_event(cut: Cut) -> Bytes {
     let data = serde_json::to_string(&event).unwrap_or_default();
     format!("event: revoked\ndata: {data}\n\n").into()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http::{Method, Request};
+    use http_body_util::{Empty, StreamBody};
+
+    use super::*;
+
+    /// Returns a response whose body has no known length.
+    fn response(status: u16, headers: &[(HeaderName, &'static str)]) -> Response<impl Body> {
+        let frames = futures_util::stream::pending::<Result<http_body::Frame<Bytes>, Infallible>>();
+        let mut response = Response::new(StreamBody::new(frames));
+        *response.status_mut() = StatusCode::from_u16(status).unwrap();
+        for (name, value) in headers {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
+
+    fn client(method: Method, version: Version) -> ClientCapabilities {
+        let mut request = Request::new(());
+        *request.method_mut() = method;
+        *request.version_mut() = version;
+        request.headers_mut().insert("te", HeaderValue::from_static("trailers"));
+        ClientCapabilities::of(&request, false)
+    }
+
+    #[test]
+    fn response_of_unknown_length_is_held_until_it_has_one() {
+        let get = client(Method::GET, Version::HTTP_10);
+        for (status, headers, expected) in [
+            (200, &[][..], Delimited::Later),
+            (200, &[(CONTENT_TYPE, "text/event-stream")], Delimited::Never),
+            (200, &[(CONTENT_LENGTH, "7")], Delimited::Already),
+            (204, &[], Delimited::Already),
+            (304, &[], Delimited::Already),
+            (101, &[], Delimited::Already),
+            (404, &[], Delimited::Later),
+        ] {
+            assert_eq!(delimited(&get, &response(status, headers)), expected, "{status}");
+        }
+        let head = client(Method::HEAD, Version::HTTP_10);
+        assert_eq!(delimited(&head, &response(200, &[])), Delimited::Already);
+        let empty = Response::new(Empty::<Bytes>::new());
+        assert_eq!(delimited(&get, &empty), Delimited::Already);
+    }
+
+    #[test]
+    fn event_stream_is_recognized_by_its_content_type() {
+        for (headers, expected) in [
+            (&[(CONTENT_TYPE, "text/event-stream")][..], true),
+            (&[(CONTENT_TYPE, "Text/Event-Stream; charset=utf-8")], true),
+            (&[(CONTENT_TYPE, "text/event-stream ;a=b")], true),
+            (&[(CONTENT_TYPE, "text/event-streams")], false),
+            (&[(CONTENT_TYPE, "text/event")], false),
+            (&[(CONTENT_TYPE, "application/json; text/event-stream")], false),
+            (&[(CONTENT_TYPE, "text/event-stream"), (CONTENT_ENCODING, "gzip")], false),
+            (&[], false),
+        ] {
+            let response = response(200, headers);
+            assert_eq!(is_event_stream(response.headers()), expected, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn trailer_is_announced_where_the_response_can_carry_it() {
+        for (method, version, status, headers, announced) in [
+            (Method::GET, Version::HTTP_11, 200, &[][..], true),
+            (Method::GET, Version::HTTP_2, 200, &[], true),
+            (Method::GET, Version::HTTP_10, 200, &[], false),
+            (Method::HEAD, Version::HTTP_11, 200, &[], false),
+            (Method::GET, Version::HTTP_11, 204, &[], false),
+            (Method::GET, Version::HTTP_11, 304, &[], false),
+            (Method::GET, Version::HTTP_11, 200, &[(CONTENT_LENGTH, "7")], false),
+        ] {
+            let mut response = response(status, headers);
+            let client = client(method.clone(), version);
+            let termination = Termination::prepare(&client, Profile::Gateway, &mut response);
+            assert_eq!(termination.trailer, announced, "{method} {version:?} {status}");
+            assert_eq!(response.headers().contains_key(TRAILER), announced);
+            assert_eq!(termination.flushes_later, version == Version::HTTP_2);
+        }
+    }
+
+    #[test]
+    fn older_response_gets_the_version_of_the_client() {
+        for (client_version, own, expected) in [
+            (Version::HTTP_11, Version::HTTP_10, Version::HTTP_11),
+            (Version::HTTP_2, Version::HTTP_10, Version::HTTP_2),
+            (Version::HTTP_2, Version::HTTP_11, Version::HTTP_11),
+            (Version::HTTP_10, Version::HTTP_09, Version::HTTP_09),
+            (Version::HTTP_10, Version::HTTP_10, Version::HTTP_10),
+        ] {
+            let mut response = response(200, &[]);
+            *response.version_mut() = own;
+            let client = client(Method::GET, client_version);
+            Termination::prepare(&client, Profile::Gateway, &mut response);
+            assert_eq!(response.version(), expected, "{client_version:?} {own:?}");
+        }
+    }
+}
