@@ -16,7 +16,7 @@ steps() { sed -n 's/^# \([a-z-]*\): \(.*\)/\1\t\2/p' .ci/steps.sh .ci/more-steps
 help() {
     printf 'usage: ./test.sh [STEP…]\n\nWithout a step, it runs: %s.\n\n' "${default[*]}"
     steps | expand -t 15 | sed 's/^/  /'
-    printf '\non each change, in .github/workflows/ci.yml: api features package minimal minimum-rust portable
+    printf '\non each change, in .github/workflows/ci.yml: api features mutants package minimal minimum-rust portable
 weekly, there: advisories fuzz chaos-long\n'
 }
 

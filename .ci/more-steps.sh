@@ -17,6 +17,19 @@ step_portable() {
     cargo nextest run --locked --lib --bins $(published crates | grep -v caracal-revocation-postgres)
 }
 
+# mutants: tests notice each small change of the code that verifies messages and compares ages
+step_mutants() {
+    need_cargo mutants 27.1.0
+    # A copy, always in the same folder, so that the next run builds only what has changed.
+    rm -rf target/mutants/crates
+    mkdir -p target/mutants
+    git ls-files -z --cached --others --exclude-standard |
+        tar -c --null --ignore-failed-read --files-from=- | tar -x -C target/mutants
+    CARGO_TARGET_DIR=$PWD/target CARGO_INCREMENTAL=1 cargo mutants --dir target/mutants --in-place --no-times \
+        --package caracal-revocation-event --package caracal-revocation-state \
+        --file crates/event/src/key_ring.rs --file crates/event/src/decode.rs --file crates/state/src/staleness.rs
+}
+
 # advisories: known vulnerabilities of dependencies; reads GitHub's database
 step_advisories() {
     need_cargo deny 0.20.2
