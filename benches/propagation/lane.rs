@@ -9,8 +9,29 @@ use caracal_revocation::internal::sign;
 use caracal_revocation::wire::{Key, Stream};
 use caracal_test_support::redis_server::RedisServer;
 use caracal_test_support::resp::RespSocket;
+use rustix::thread::{CpuSet, sched_setaffinity};
 
 pub(crate) const ZONE: &str = "0198c0de-0000-7000-8000-00000000000a";
+
+/// The processor of all readers.
+const READERS: usize = 0;
+/// The processor of the publisher and of all servers, where there is more than one.
+const SERVERS: usize = 1;
+
+/// Keeps the calling thread on this processor, and the threads and processes that it starts later.
+fn pin_to(processor: usize) {
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    let mut set = CpuSet::new();
+    set.set(processor % processors);
+    sched_setaffinity(None, &set).expect("Linux");
+}
+
+/// Keeps the servers and the publisher apart from the readers. Otherwise the scheduler moves some
+/// readers, and not others, to the processor of their server, where waking them takes microseconds
+/// instead of tens of them.
+pub(crate) fn separate() {
+    pin_to(SERVERS);
+}
 
 /// The times at which messages were seen, by number, in nanoseconds since the start. Zero for those
 /// that were not seen yet.
@@ -52,7 +73,10 @@ impl Lane {
         let at = (0..messages).map(|_| AtomicU64::new(0)).collect();
         let seen = Arc::new(Seen { start: Instant::now(), at });
         let (servers, key, seeing) = (Arc::clone(&server), key.clone(), Arc::clone(&seen));
-        thread::spawn(move || read(&servers, &key, &seeing));
+        thread::spawn(move || {
+            pin_to(READERS);
+            read(&servers, &key, &seeing);
+        });
         Self { server, seen }
     }
 

@@ -4,7 +4,8 @@
 //! `target/figures/propagation.json`.
 //!
 //! The three take turns in one run, in slices of half a second: each has its own Redis server and its
-//! own thread, and is idle outside of its slices. A figure is the ratio to the floor's neighbouring
+//! own thread, and is idle outside of its slices. All readers have one processor, and the servers and
+//! the publisher have another. A figure is the ratio to the floor's neighbouring
 //! slice, as the median and the spread over all rounds.
 
 mod lane;
@@ -29,6 +30,7 @@ fn main() {
         return;
     }
     println!("load average before: {}", load());
+    lane::separate();
     let key = Key::generate().expect("randomness");
     let mut all = Figures::of("propagation");
     for rate in RATES {
