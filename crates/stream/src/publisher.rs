@@ -96,35 +96,101 @@ impl Publisher {
     /// publishing it again is harmless.
     pub async fn publish(&self, message: MessageBuilder) -> Result<StreamId, PublishError> {
         let stream = message.stream();
-        let fields = message.into_fields(self.key.as_ref(), SystemTime::now());
-        match &self.target {
+        let ids = self.add(stream, [message].into()).await?;
+        ids.into_iter().next().ok_or_else(|| PublishError("Redis returned no id".to_owned()))
+    }
+
+    /// Signs the messages, adds each to its stream in this order, and returns their ids. Messages
+    /// of one stream that follow each other are sent in one write, and must all be answered within
+    /// two seconds.
+    ///
+    /// Retries as [`publish`](Self::publish) does, with all messages of the write.
+    ///
+    /// ```
+    /// use caracal_revocation_event::{Key, MessageBuilder};
+    /// use caracal_revocation_stream::{InProcess, Publisher};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let publisher = Publisher::in_process(&InProcess::new(), Some(Key::generate()?));
+    /// let revoke = |id| MessageBuilder::revoke("z-1", "operator").session(id);
+    /// let ids = publisher.publish_all(["ar-1", "ar-2"].map(revoke).into()).await?;
+    /// assert!(ids[0] < ids[1]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError`] if Redis did not confirm all messages. Any of them may have been added, and
+    /// publishing them again is harmless.
+    pub async fn publish_all(
+        &self,
+        messages: Vec<MessageBuilder>,
+    ) -> Result<Vec<StreamId>, PublishError> {
+        let mut ids = Vec::with_capacity(messages.len());
+        let mut messages = messages.into_iter().peekable();
+        while let Some(message) = messages.next() {
+            let stream = message.stream();
+            let mut run = vec![message];
+            while let Some(next) = messages.next_if(|next| next.stream() == stream) {
+                run.push(next);
+            }
+            ids.append(&mut self.add(stream, run).await?);
+        }
+        Ok(ids)
+    }
+
+    /// Signs messages and adds them to their stream in one write.
+    async fn add(
+        &self,
+        stream: Stream,
+        messages: Vec<MessageBuilder>,
+    ) -> Result<Vec<StreamId>, PublishError> {
+        let (now, count) = (SystemTime::now(), messages.len());
+        let signed =
+            messages.into_iter().map(|message| message.into_fields(self.key.as_ref(), now));
+        let answers = match &self.target {
             Target::InProcess(streams) => {
-                let bytes =
-                    fields.into_iter().map(|(name, value)| (name.into_bytes(), value.into_bytes()));
-                Ok(streams.add(stream, bytes.collect()))
+                let bytes = |fields: Vec<(String, String)>| {
+                    let fields = fields.into_iter();
+                    fields.map(|(name, value)| (name.into_bytes(), value.into_bytes())).collect()
+                };
+                return Ok(signed.map(|fields| streams.add(stream, bytes(fields))).collect());
             }
             Target::Found(links) => {
-                let mut commands = Pipeline::new();
-                commands.add_command(add(stream, &fields));
-                let answers = links.lock().await.run(stream.name(), &commands).await;
-                let answer = answers.map(|answers| answers.into_iter().next());
-                id(answer.and_then(reply::checked))
+                let commands = pipeline(stream, signed);
+                links.lock().await.run(stream.name(), &commands).await
             }
             Target::Redis(manager) => {
-                let command = add(stream, &fields);
-                let mut answer = command.query_async(&mut manager.clone()).await;
-                if answer.as_ref().is_err_and(|error| from_redis(error).is_closed()) {
+                let (commands, mut manager) = (pipeline(stream, signed), manager.clone());
+                let mut answers = manager.send_packed_commands(&commands, 0, count).await;
+                if answers.as_ref().is_err_and(|error| from_redis(error).is_closed()) {
                     // The manager reconnects by itself, but only after a command has failed.
-                    answer = command.query_async(&mut manager.clone()).await;
+                    answers = manager.send_packed_commands(&commands, 0, count).await;
                 }
-                id(answer.map_err(|error| from_redis(&error)))
+                answers.map_err(|error| from_redis(&error))
             }
+        };
+        let answers = answers.map_err(PublishError::from_log)?;
+        if answers.len() != count {
+            return Err(PublishError("Redis returned fewer answers than commands".to_owned()));
         }
+        answers.into_iter().map(id).collect()
     }
 }
 
-fn id(answer: Result<Value, LogError>) -> Result<StreamId, PublishError> {
-    answer.and_then(|answer| reply::id(&answer)).map_err(PublishError::from_log)
+fn id(answer: Value) -> Result<StreamId, PublishError> {
+    let answer = reply::checked(Some(answer)).and_then(|answer| reply::id(&answer));
+    answer.map_err(PublishError::from_log)
+}
+
+fn pipeline(stream: Stream, signed: impl Iterator<Item = Vec<(String, String)>>) -> Pipeline {
+    let mut commands = Pipeline::new();
+    for fields in signed {
+        commands.add_command(add(stream, &fields));
+    }
+    commands
 }
 
 fn add(stream: Stream, fields: &[(String, String)]) -> Cmd {
