@@ -9,7 +9,17 @@ use tokio_postgres::error::SqlState;
 
 use crate::settings::{CA_FILE, URL};
 
+/// Describes an error of a read of the baseline.
 pub(crate) fn query_error(error: &Error) -> BaselineError {
+    describe(error, "grant the role the columns in the crate's grants.sql")
+}
+
+/// Describes an error of a selection. Its role has other rights than that of the baseline.
+pub(crate) fn selection_query_error(error: &Error) -> BaselineError {
+    describe(error, "grant the role the columns in the crate's grants_revoke.sql")
+}
+
+fn describe(error: &Error, missing_right: &str) -> BaselineError {
     let Some(reply) = error.as_db_error() else {
         let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
         let text = error.to_string();
@@ -28,7 +38,7 @@ pub(crate) fn query_error(error: &Error) -> BaselineError {
         SqlState::UNDEFINED_TABLE | SqlState::UNDEFINED_COLUMN => {
             "is this Caracal's database, and is its schema on the search path?"
         }
-        SqlState::INSUFFICIENT_PRIVILEGE => "grant the role the columns in the crate's grants.sql",
+        SqlState::INSUFFICIENT_PRIVILEGE => missing_right,
         SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
             "the user or password is not accepted"
         }

@@ -42,13 +42,24 @@
 //! ```
 //!
 //! If the outboxes are large, an index on `created_at` of each makes a read cheap.
+//!
+//! # Selecting what to revoke
+//!
+//! [`Postgres::select`] returns what an operator's criteria cover: records, sessions, delegations,
+//! and everything below them. `caracal-streams publish revoke` uses it. It needs another role:
+//!
+//! ```sql
+#![doc = include_str!("../grants_revoke.sql")]
+//! ```
 
 mod connection;
 mod errors;
 mod outbox;
 mod postgres;
+mod selection;
 mod settings;
 mod tables;
 
 pub use postgres::Postgres;
+pub use selection::{Selected, SelectedDelegation, SelectedRecord, SelectedSession, Selection};
 pub use settings::PostgresError;

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use caracal_revocation_state::BaselineFact;
 use caracal_revocation_stream::{Baseline, BaselineError, BaselineFuture, Scope};
-use tokio_postgres::IsolationLevel;
 use tokio_postgres::types::Type;
+use tokio_postgres::{IsolationLevel, Transaction};
 
-use crate::connection::Connector;
+use crate::connection::{Connection, Connector};
+use crate::selection::{self, Selected, Selection};
 use crate::settings::{self, PostgresError, Settings};
 use crate::{errors, tables};
 
@@ -83,8 +84,41 @@ impl Postgres {
         window: Duration,
         add: &mut (dyn FnMut(&BaselineFact<'_>) + Send),
     ) -> Result<(), BaselineError> {
+        let mut connection = self.open().await?;
+        let snapshot = self.snapshot(&mut connection).await?;
+        tables::check(&snapshot, &tables::TABLES).await?;
+        tables::read(&snapshot, window, add).await
+    }
+
+    /// Returns everything that a selection covers, from one snapshot. Reads within the deadline
+    /// (60 seconds by default).
+    ///
+    /// # Errors
+    ///
+    /// [`BaselineError`] if Postgres cannot be read, if the role lacks a right of
+    /// `grants_revoke.sql`, or if rows may be missing: on a standby, or if row level security may
+    /// hide rows.
+    pub async fn select(&self, selection: &Selection) -> Result<Selected, BaselineError> {
+        let reading = async {
+            let mut connection = self.open().await?;
+            let snapshot = self.snapshot(&mut connection).await?;
+            tables::check(&snapshot, &selection::TABLES).await?;
+            selection::read(&snapshot, selection).await
+        };
+        let within = tokio::time::timeout(self.deadline, reading).await;
+        within.map_err(|_| errors::timed_out(self.deadline))?
+    }
+
+    async fn open(&self) -> Result<Connection, BaselineError> {
+        self.connector.open(&self.settings).await.map_err(|error| errors::query_error(&error))
+    }
+
+    /// Begins a transaction that sees one state of every zone and changes nothing.
+    async fn snapshot<'c>(
+        &self,
+        connection: &'c mut Connection,
+    ) -> Result<Transaction<'c>, BaselineError> {
         let query_error = |error| errors::query_error(&error);
-        let mut connection = self.connector.open(&self.settings).await.map_err(query_error)?;
         let snapshot = connection
             .client
             .build_transaction()
@@ -107,8 +141,7 @@ impl Postgres {
             let path = "SELECT set_config('search_path', $1, true)";
             snapshot.query_typed(path, &[(&schema, Type::TEXT)]).await.map_err(query_error)?;
         }
-        tables::check(&snapshot).await?;
-        tables::read(&snapshot, window, add).await
+        Ok(snapshot)
     }
 }
 

@@ -13,15 +13,23 @@ use tokio_postgres::{Error, Row, Transaction};
 use crate::errors;
 use crate::outbox::Outbox;
 
+/// The tables that the baseline reads.
+pub(crate) const TABLES: [&str; 6] = [
+    "authority_records",
+    "sessions",
+    "delegation_edges",
+    "delegation_graph_epochs",
+    "event_outbox",
+    "caracal_outbox",
+];
+
 /// A query that returns a table in which row level security may hide rows. Caracal's zone policy
 /// shows all rows to a session with the zone `*`. A role without such a policy sees no rows and
-/// gets no error.
+/// gets no error. Parameter: the names of the tables.
 const HIDDEN_TABLE: &str = "
     SELECT c.relname::text
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.oid = ANY (ARRAY['authority_records', 'sessions', 'delegation_edges',
-                             'delegation_graph_epochs', 'event_outbox', 'caracal_outbox'
-                       ]::regclass[]::oid[])
+    WHERE c.oid = ANY ($1::text[]::regclass[]::oid[])
       AND row_security_active(c.oid)
       AND (NOT EXISTS (SELECT FROM pg_policies p
                        WHERE p.schemaname = n.nspname
@@ -67,15 +75,21 @@ const CARACAL_OUTBOX: &str = "
                     'caracal.agents.lifecycle')
       AND created_at >= now() - make_interval(secs => $1)";
 
-/// Fails if rows may be missing: on a standby, or under row level security.
-pub(crate) async fn check(snapshot: &Transaction<'_>) -> Result<(), BaselineError> {
+/// Fails if rows of these tables may be missing: on a standby, or under row level security.
+pub(crate) async fn check(
+    snapshot: &Transaction<'_>,
+    tables: &[&str],
+) -> Result<(), BaselineError> {
     let query_error = |error| errors::query_error(&error);
     let standby =
         snapshot.query_typed("SELECT pg_is_in_recovery()", &[]).await.map_err(query_error)?;
     if standby.first().is_none_or(|row| row.try_get(0).unwrap_or(true)) {
         return Err(errors::standby());
     }
-    let hidden = snapshot.query_typed(HIDDEN_TABLE, &[]).await.map_err(query_error)?;
+    let hidden = snapshot
+        .query_typed(HIDDEN_TABLE, &[(&tables, Type::TEXT_ARRAY)])
+        .await
+        .map_err(query_error)?;
     match hidden.first() {
         Some(row) => Err(errors::hidden(row.try_get(0).unwrap_or("a table"))),
         None => Ok(()),

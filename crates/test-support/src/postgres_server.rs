@@ -10,19 +10,33 @@ use tempfile::TempDir;
 use crate::child_guard::signal;
 use crate::ports::free_port;
 
-const GRANTS: &str = include_str!("../../postgres/grants.sql");
+/// The roles of the baseline, and of an operator who selects what to revoke.
+const GRANTS: [&str; 2] =
+    [include_str!("../../postgres/grants.sql"), include_str!("../../postgres/grants_revoke.sql")];
 
 /// The tables of Caracal's migrations, without columns that this project never reads.
 const TABLES: &str = "
     CREATE TABLE authority_records (
         id text PRIMARY KEY, zone_id text NOT NULL, status text NOT NULL DEFAULT 'active',
-        expires_at timestamptz NOT NULL DEFAULT now() + interval '1 hour');
+        expires_at timestamptz NOT NULL DEFAULT now() + interval '1 hour',
+        session_type text NOT NULL DEFAULT 'user', subject_id text, parent_id text,
+        created_at timestamptz NOT NULL DEFAULT now());
     CREATE TABLE sessions (
         id text PRIMARY KEY, zone_id text NOT NULL, status text NOT NULL DEFAULT 'active',
-        subject_authority_record_id text NOT NULL, updated_at timestamptz NOT NULL DEFAULT now());
+        subject_authority_record_id text NOT NULL, updated_at timestamptz NOT NULL DEFAULT now(),
+        application_id text NOT NULL DEFAULT 'app', parent_id text,
+        started_at timestamptz NOT NULL DEFAULT now());
     CREATE TABLE delegation_edges (
         id text PRIMARY KEY, zone_id text NOT NULL, status text NOT NULL DEFAULT 'active',
-        revoked_at timestamptz);
+        revoked_at timestamptz,
+        source_session_id text NOT NULL DEFAULT 'source',
+        target_session_id text NOT NULL DEFAULT 'target',
+        issuer_application_id text NOT NULL DEFAULT 'app',
+        receiver_application_id text NOT NULL DEFAULT 'app', parent_edge_id text,
+        expires_at timestamptz NOT NULL DEFAULT now() + interval '1 hour',
+        created_at timestamptz NOT NULL DEFAULT now());
+    CREATE TABLE delegated_grants (
+        id text PRIMARY KEY, zone_id text NOT NULL, user_id text NOT NULL);
     CREATE TABLE delegation_graph_epochs (
         zone_id text PRIMARY KEY, epoch bigint NOT NULL DEFAULT 0);
     CREATE TABLE event_outbox (
@@ -46,14 +60,18 @@ pub struct PostgresServer {
 }
 
 impl PostgresServer {
-    /// Starts a server with Caracal's tables, empty, and the documented role.
+    /// Starts a server with Caracal's tables, empty, and the documented roles.
     pub async fn start() -> Self {
         let mut server = Self::initialize();
         server.wait_until_up();
         server.run(TABLES).await;
-        for table in
-            ["authority_records", "sessions", "delegation_edges", "delegation_graph_epochs"]
-        {
+        for table in [
+            "authority_records",
+            "sessions",
+            "delegation_edges",
+            "delegated_grants",
+            "delegation_graph_epochs",
+        ] {
             let zone = "current_setting('caracal.zone_id', true)";
             server
                 .run(&format!(
@@ -63,8 +81,12 @@ impl PostgresServer {
                 ))
                 .await;
         }
-        server.run(GRANTS).await;
-        server.run(&format!("ALTER ROLE caracal_revocation PASSWORD '{PASSWORD}'")).await;
+        for grants in GRANTS {
+            server.run(grants).await;
+        }
+        for role in ["caracal_revocation", "caracal_revoke"] {
+            server.run(&format!("ALTER ROLE {role} PASSWORD '{PASSWORD}'")).await;
+        }
         server
     }
 
@@ -93,6 +115,11 @@ impl PostgresServer {
     /// Returns the connection URL with another password.
     pub fn url_with(&self, password: &str) -> String {
         format!("postgres://caracal_revocation:{password}@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Returns the connection URL of an operator who selects what to revoke.
+    pub fn operator_url(&self) -> String {
+        self.url().replace("caracal_revocation:", "caracal_revoke:")
     }
 
     /// Returns its port.

@@ -10,5 +10,6 @@ mod errors;
 mod follower;
 mod pooler;
 mod reading;
+mod selecting;
 #[cfg(feature = "tls")]
 mod tls;
