@@ -28,6 +28,7 @@ need_rust() {
 
 need_servers() {
     need_debian script bsdutils
+    need_debian tmux tmux
     need_debian redis-server redis-server
     need_debian curl curl
     [ -d /usr/lib/postgresql ] || need_debian initdb postgresql

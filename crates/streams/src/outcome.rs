@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
-use caracal_revocation_stream::{InspectError, PublishError, SettingsError};
+use caracal_revocation_stream::{BaselineError, InspectError, PublishError, SettingsError};
 
 /// The result of a command that could be carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,6 +67,12 @@ impl From<InspectError> for Failure {
 
 impl From<PublishError> for Failure {
     fn from(error: PublishError) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
+impl From<BaselineError> for Failure {
+    fn from(error: BaselineError) -> Self {
         Self::new(error.to_string())
     }
 }

@@ -3,15 +3,16 @@
 use std::io::Write;
 use std::time::{Duration, SystemTime};
 
-use caracal_revocation_admin::Inspector;
-use caracal_revocation_event::{Message, MessageBuilder, OccurredAt, Stream};
-use caracal_revocation_stream::{InspectErrorKind, Publisher, Settings};
+use caracal_revocation_event::{MessageBuilder, OccurredAt};
+use caracal_revocation_stream::Settings;
 use serde::Serialize;
 
-use crate::cli::{PublishArgs, PublishCommand};
+use crate::cli::{PublishArgs, PublishCommand, RevokeArgs};
 use crate::outcome::{Failure, Outcome};
 use crate::output::confirm;
+use crate::publishing::{connect, verified};
 use crate::record::changes;
+use crate::revoke_many::revoke_many;
 use crate::settings::Sources;
 use crate::text::plain;
 
@@ -26,6 +27,11 @@ pub(crate) async fn publish(
     args: &PublishArgs,
     out: &mut impl Write,
 ) -> Result<Outcome, Failure> {
+    if let PublishCommand::Revoke(revoke) = &args.what
+        && (revoke.is_many() || revoke.run.dry_run)
+    {
+        return revoke_many(sources, args, revoke, out).await;
+    }
     let settings = sources.settings()?;
     let messages = messages(&args.what, SystemTime::now())?;
     let mut question = String::new();
@@ -38,10 +44,7 @@ pub(crate) async fn publish(
         writeln!(out, "nothing was published")?;
         return Ok(Outcome::Negative);
     }
-    let publisher = match Publisher::connect(&settings).await {
-        Ok(publisher) => publisher,
-        Err(error) => return Err(cause(&settings).await.unwrap_or_else(|| error.into())),
-    };
+    let publisher = connect(&settings).await?;
     for message in messages {
         let stream = message.stream().name();
         let id = publisher.publish(message).await?.to_string();
@@ -55,26 +58,20 @@ pub(crate) async fn publish(
     Ok(Outcome::Ok)
 }
 
-/// Returns the reason that Redis cannot be reached, with the remedy. Returns `None` if an
-/// `Inspector` can connect.
-async fn cause(settings: &Settings) -> Option<Failure> {
-    let error = Inspector::connect(settings).await.err()?;
-    // A producer may lack the rights of an operator.
-    (error.kind() != InspectErrorKind::NotAllowed).then(|| error.into())
-}
-
 /// Returns the messages to publish for a command line. As the Coordinator does, it publishes a
 /// suspension to two streams, and a resumption to one.
 fn messages(what: &PublishCommand, now: SystemTime) -> Result<Vec<MessageBuilder>, Failure> {
     let message = match what {
-        PublishCommand::Revoke { zone, session, root, agent_session, delegation, reason } => {
-            let mut message = MessageBuilder::revoke(zone, reason);
+        PublishCommand::Revoke(args) => {
+            let RevokeArgs { zone, session, root, agent_session, delegation, reason, .. } = &**args;
             let named = [session, root, agent_session, delegation];
-            if named.iter().all(|id| id.is_none()) {
+            let Some(zone) = zone.as_deref().filter(|_| named.iter().any(|id| id.is_some())) else {
                 return Err(Failure::new(
-                    "nothing to revoke: pass --session, --root, --agent-session or --delegation",
+                    "nothing to revoke: pass --zone, and --session, --root, --agent-session or \
+                     --delegation",
                 ));
-            }
+            };
+            let mut message = MessageBuilder::revoke(zone, reason);
             let add =
                 [MessageBuilder::session, MessageBuilder::root, MessageBuilder::agent_session]
                     .into_iter()
@@ -120,19 +117,11 @@ fn occurred(now: SystemTime) -> Result<OccurredAt, Failure> {
 
 /// Verifies a message as a consumer would. Returns its effect as text.
 fn preview(settings: &Settings, message: &MessageBuilder) -> Result<String, Failure> {
-    let stream: Stream = message.stream();
-    let fields = message.clone().into_fields(settings.keys().signing_key(), SystemTime::now());
-    let wire: Vec<_> = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
-    let rejected = |why: &dyn std::fmt::Display| {
-        Failure::new(format!("consumers would reject this message: {why}"))
-    };
-    let event = settings.keys().verify(&Message::new(stream, &wire));
-    let event = event.map_err(|rejection| rejected(&rejection))?;
-    if event.is_recut() {
-        return Err(rejected(&"it looks like a re-cut message"));
-    }
-    let zone = event.zone().map(|zone| plain(zone.as_str()).into_owned()).unwrap_or_default();
-    Ok(format!("{stream}: {} · zone {zone}", changes(event.changes())))
+    let stream = message.stream();
+    verified(settings, message, |event| {
+        let zone = event.zone().map(|zone| plain(zone.as_str()).into_owned()).unwrap_or_default();
+        format!("{stream}: {} · zone {zone}", changes(event.changes()))
+    })
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ const SENTINEL_LOGIN: [&str; 4] = [
 ];
 
 /// The prefixes of this program's settings.
-const OURS: [&str; 4] = ["REDIS_", "STREAMS_", "CARACAL_", "REVOCATION_"];
+const OURS: [&str; 5] = ["REDIS_", "STREAMS_", "CARACAL_", "REVOCATION_", "DATABASE_"];
 
 /// The sources of settings, in order: an earlier source wins over a later one.
 #[derive(Clone, Debug)]

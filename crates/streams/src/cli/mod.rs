@@ -6,6 +6,7 @@ mod fleet;
 mod parse;
 mod publish;
 mod retention;
+mod revoke;
 mod watch;
 
 use std::collections::HashMap;
@@ -19,10 +20,12 @@ use clap_complete::Shell;
 pub(crate) use dead_letters::{DeadLettersArgs, DeadLettersCommand, Picked};
 pub(crate) use explain::ExplainArgs;
 pub(crate) use fleet::{FleetArgs, MessageId};
+pub(crate) use parse::one_line;
 #[cfg(test)]
 pub(crate) use publish::SessionArgs;
 pub(crate) use publish::{PublishArgs, PublishCommand};
 pub(crate) use retention::{RetentionArgs, RetentionCommand};
+pub(crate) use revoke::{AnchorKind, RevokeArgs};
 pub(crate) use watch::WatchArgs;
 
 use crate::outcome::Failure;
@@ -40,6 +43,7 @@ streams.env in $CARACAL_HOME, or ~/.local/share/caracal).
   STREAMS_HMAC_KEY     the stream key, or STREAMS_HMAC_KEY_FILE
   STREAMS_HMAC_KEY_PREVIOUS  a second accepted key, during a rotation; or its _FILE
   CARACAL_MODE         dev, rc or stable; only dev runs without a key
+  DATABASE_URL         Caracal's Postgres, or DATABASE_URL_FILE; only to revoke by criteria
 
 Exit codes: 0 fine or yes; 1 no (missing, rejected, denied, a warning); 2 broken or no answer.
 

@@ -46,7 +46,7 @@ pub(super) fn span(text: &str) -> Result<Duration, String> {
 }
 
 /// Parses an id for a message: text of one line, not empty and not `null`.
-pub(super) fn one_line(text: &str) -> Result<String, String> {
+pub(crate) fn one_line(text: &str) -> Result<String, String> {
     match text {
         "" | "null" => Err("consumers would treat it as absent".to_owned()),
         _ if text.contains('\n') => Err("contains a newline: consumers would ignore it".to_owned()),

@@ -3,7 +3,8 @@
 use caracal_revocation_event::{DelegationEvent, OccurredAt};
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::parse;
+use super::revoke::RevokeArgs;
+use super::{parse, revoke};
 
 pub(super) const EXAMPLES: &str = "\
 Shows the message and asks before writing it; --yes skips the question.
@@ -28,26 +29,8 @@ pub(crate) struct PublishArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum PublishCommand {
     /// Revoke authority records, sessions and delegations, permanently
-    Revoke {
-        /// The zone
-        #[arg(long, value_parser = parse::one_line)]
-        zone: String,
-        /// An authority record (session_id)
-        #[arg(long, value_name = "ID", value_parser = parse::one_line)]
-        session: Option<String>,
-        /// A root authority record (root_sid)
-        #[arg(long, value_name = "ID", value_parser = parse::one_line)]
-        root: Option<String>,
-        /// A governed session (agent_session_id)
-        #[arg(long, value_name = "ID", value_parser = parse::one_line)]
-        agent_session: Option<String>,
-        /// A delegation (delegation_edge_id)
-        #[arg(long, value_name = "ID", value_parser = parse::one_line)]
-        delegation: Option<String>,
-        /// The reason, for the log
-        #[arg(long, default_value = "operator", value_parser = parse::one_line)]
-        reason: String,
-    },
+    #[command(after_help = revoke::EXAMPLES)]
+    Revoke(Box<RevokeArgs>),
     /// Make services forget a zone's keys, and all tokens verified with them
     Keys {
         /// The zone

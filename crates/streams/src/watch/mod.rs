@@ -12,6 +12,7 @@ use caracal_revocation_state::{NotReady, Revocations};
 use caracal_revocation_stream::{InspectError, StreamTail, TailedMessage};
 use tokio::time::Instant;
 
+pub(crate) use signal::EndSignals;
 pub(crate) use terminal::screen;
 
 use crate::cli::WatchArgs;

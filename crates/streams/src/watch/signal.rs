@@ -1,10 +1,10 @@
-//! The signals that end the program while it holds the terminal.
+//! The signals that end the program, for commands that then clean up.
 
 use std::io::Result;
 
 /// Listens for the signals that end the program.
 #[cfg(unix)]
-pub(super) struct EndSignals {
+pub(crate) struct EndSignals {
     hangup: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
     quit: tokio::signal::unix::Signal,
@@ -13,7 +13,7 @@ pub(super) struct EndSignals {
 
 #[cfg(unix)]
 impl EndSignals {
-    pub(super) fn listen() -> Result<Self> {
+    pub(crate) fn listen() -> Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
             hangup: signal(SignalKind::hangup())?,
@@ -24,7 +24,7 @@ impl EndSignals {
     }
 
     /// Waits for the next signal, and returns its number.
-    pub(super) async fn next(&mut self) -> u8 {
+    pub(crate) async fn next(&mut self) -> u8 {
         tokio::select! {
             _ = self.hangup.recv() => 1,
             _ = self.interrupt.recv() => 2,
@@ -35,15 +35,15 @@ impl EndSignals {
 }
 
 #[cfg(not(unix))]
-pub(super) struct EndSignals;
+pub(crate) struct EndSignals;
 
 #[cfg(not(unix))]
 impl EndSignals {
-    pub(super) fn listen() -> Result<Self> {
+    pub(crate) fn listen() -> Result<Self> {
         Ok(Self)
     }
 
-    pub(super) async fn next(&mut self) -> u8 {
+    pub(crate) async fn next(&mut self) -> u8 {
         // If no listener can be installed, the signal ends the program as usual.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;

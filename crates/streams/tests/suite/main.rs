@@ -9,7 +9,7 @@
     reason = "tests may panic, their helpers too"
 )]
 
-use caracal_test_support::{certificates, proxy, redis_server};
+use caracal_test_support::{certificates, postgres_server, proxy, redis_server};
 
 mod program;
 
@@ -23,7 +23,10 @@ mod large;
 mod messages;
 mod provisioning;
 mod publishing;
+mod resuming;
 mod retaining;
+mod revoking_files;
+mod revoking_selections;
 mod rights;
 mod settings;
 mod terminal;

@@ -43,6 +43,18 @@ impl Program {
         self
     }
 
+    /// Sets the folder to run in.
+    pub(crate) fn within(mut self, folder: &std::path::Path) -> Self {
+        self.0.current_dir(folder);
+        self
+    }
+
+    /// Starts the program with these arguments, separated by blanks, and does not wait for it.
+    pub(crate) fn start(mut self, args: &str) -> std::process::Child {
+        let child = self.0.args(args.split_whitespace()).stdin(Stdio::null());
+        child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program runs")
+    }
+
     pub(crate) fn input(mut self, text: &str) -> Self {
         text.clone_into(&mut self.1);
         self
