@@ -51,6 +51,12 @@ impl KeyRing {
         !self.keys.is_empty()
     }
 
+    /// Returns the slots whose messages are accepted: those of the keys, or [`KeySlot::Unsigned`].
+    pub fn slots(&self) -> impl Iterator<Item = KeySlot> {
+        let unsigned = self.keys.is_empty().then_some(KeySlot::Unsigned);
+        self.keys.iter().map(|(slot, _)| *slot).chain(unsigned)
+    }
+
     /// Returns the key that signs new messages. `None` if unsigned messages are accepted.
     #[must_use]
     pub fn signing_key(&self) -> Option<&Key> {

@@ -18,9 +18,10 @@
 //! ```
 
 pub use caracal_revocation_state::{
-    Admitted, AnchorKind, Authority, BoundError, Checks, Claims, Clock, Degraded, Denial,
-    DenyReason, Hop, Identity, LEEWAY, LONGEST_LIFETIME, LossVersion, ManualClock, Moment,
-    NotAdmitted, NotReady, Options, OutageCause, PolicyChanges, PolicyInvalidation, Readiness,
-    Revocations, RevocationsWriter, SystemClock, Text, UnknownCause, UseFuture, UseOutcome,
-    UseRecord, UseRecordError, Verdict, ZoneView,
+    Admitted, AnchorKind, Authority, BaselineReport, BoundError, Checks, Claims, Clock, Degraded,
+    Denial, DenyReason, FollowerReport, GapCause, Hop, Identity, LEEWAY, LONGEST_LIFETIME,
+    LossSuspicion, LossVersion, ManualClock, Moment, NotAdmitted, NotReady, Options, OutageCause,
+    PolicyChanges, PolicyInvalidation, Readiness, ReloadObstacle, ReloadReport, ReloadStart,
+    Revocations, RevocationsWriter, SnapshotReport, StreamReport, SystemClock, Tally, Text,
+    UnknownCause, UseFuture, UseOutcome, UseRecord, UseRecordError, Verdict, ZoneView,
 };

@@ -42,6 +42,7 @@
 //! - [`Revocations`] reads the state, and the one [`RevocationsWriter`] changes it.
 //! - [`CutPolicy`] configures when running requests are cut.
 //! - [`UseRecord`] records the mandates that may be used once.
+//! - [`FollowerReport`] shows the work of the follower, for status pages.
 //! - [`Clock`] and [`Moment`] are the time, which is passed in everywhere.
 
 mod anchors;
@@ -55,6 +56,7 @@ mod digest;
 mod filter;
 mod filter_cell;
 mod freshness;
+mod gap;
 mod horizon;
 mod identity;
 mod image;
@@ -70,6 +72,8 @@ mod outage;
 mod payload;
 mod readiness;
 mod recent;
+mod reload;
+mod report;
 mod revocations;
 mod running;
 mod single_use;
@@ -88,6 +92,7 @@ pub use authority::Authority;
 pub use claims::{AnchorKind, Claims, Hop};
 pub use clock::{Clock, ManualClock, Moment, SystemClock};
 pub use freshness::NotReady;
+pub use gap::{GapCause, LossSuspicion};
 pub use horizon::LossVersion;
 pub use identity::Identity;
 pub use image::{RestoreError, StateSnapshot};
@@ -96,6 +101,10 @@ pub use options::{BoundError, Options};
 pub use outage::OutageCause;
 pub use payload::Text;
 pub use readiness::{Degraded, Readiness};
+pub use reload::{ReloadObstacle, ReloadStart};
+pub use report::{
+    BaselineReport, FollowerReport, ReloadReport, SnapshotReport, StreamReport, Tally,
+};
 pub use revocations::Revocations;
 pub use running::{
     Admission, Cut, CutPoint, CutPolicy, CutReport, NotAdmitted, RequestCancellation, RevokedSignal,

@@ -12,6 +12,7 @@ use crate::freshness::NotReady;
 use crate::horizon::LossVersion;
 use crate::options::{BoundError, Options};
 use crate::readiness::{Degraded, Readiness};
+use crate::report::FollowerReport;
 use crate::staleness::{Bound, Staleness};
 use crate::state::{State, StateId};
 use crate::unknown::UnknownCause;
@@ -137,6 +138,13 @@ impl Revocations {
             outage: self.0.freshness.outage(),
             horizon: self.horizon_at(now),
         }
+    }
+
+    /// Returns the report of the follower about its own work, for status pages. It is empty without
+    /// a follower.
+    #[must_use]
+    pub fn follower(&self) -> FollowerReport {
+        self.0.report.get()
     }
 
     /// Returns the horizon in seconds since the Unix epoch, if messages may have been lost. It is

@@ -14,6 +14,7 @@ use crate::horizon::Horizon;
 use crate::index::Index;
 use crate::options::Options;
 use crate::recent::Recent;
+use crate::report::Report;
 use crate::running::registry::Registry;
 use crate::running::timekeeper::Timekeeper;
 use crate::staleness::Bound;
@@ -47,6 +48,7 @@ pub(crate) struct State {
     /// The shortest bound that any layer requires, in nanoseconds.
     pub(crate) shortest_bound: AtomicU64,
     pub(crate) ready: Notify,
+    pub(crate) report: Report,
 }
 
 impl State {
@@ -66,6 +68,7 @@ impl State {
             timekeeper: Timekeeper::default(),
             shortest_bound: AtomicU64::new(nanos(options.deny_after)),
             ready: Notify::new(),
+            report: Report::default(),
         }
     }
 

@@ -8,6 +8,7 @@ use crate::freshness::NotReady;
 use crate::horizon::{Cause, LossVersion};
 use crate::options::Options;
 use crate::outage::OutageCause;
+use crate::report::FollowerReport;
 use crate::revocations::Revocations;
 use crate::state::State;
 
@@ -73,6 +74,11 @@ impl RevocationsWriter {
     /// changes no verdict. Returns `true` if the value changed.
     pub fn set_signatures_fail(&self, fail: bool) -> bool {
         self.state().freshness.set_signatures_fail(fail)
+    }
+
+    /// Changes the report that [`Revocations::follower`] returns. No decision depends on it.
+    pub fn report(&self, change: impl FnOnce(&mut FollowerReport)) {
+        self.state().report.change(change);
     }
 
     /// Records that messages published up to `second` (since the Unix epoch) may have been lost:

@@ -4,21 +4,10 @@
 //! only for messages that were read here. The run id and the replication id show that a restart or
 //! a failover happened. The offset at which a replica was promoted can prove that nothing was lost.
 
-use caracal_revocation_state::Moment;
+use caracal_revocation_state::{LossSuspicion, Moment};
 
 use crate::identity::Identity;
 use crate::server_clock::ServerClock;
-
-/// The reason to suspect that a change of server lost messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum LossSuspicion {
-    /// The server was restarted, or another one replaced it.
-    Restarted,
-    /// A replica was promoted that may have lacked messages.
-    Failover,
-    /// The process is the same, but its data is that of another server.
-    Resynced,
-}
 
 /// The result of comparing the server that answers with the previous one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,16 +32,6 @@ pub(crate) enum Continuity {
 pub(crate) struct ContinuityTracker {
     last: Option<Identity>,
     proven: Option<(Box<str>, i64)>,
-}
-
-impl LossSuspicion {
-    pub(crate) const fn label(self) -> &'static str {
-        match self {
-            Self::Restarted => "restarted",
-            Self::Failover => "failover",
-            Self::Resynced => "resynced",
-        }
-    }
 }
 
 impl ContinuityTracker {

@@ -11,7 +11,7 @@ use caracal_revocation_state::{Options, Revocations, RevocationsWriter};
 use futures_util::FutureExt;
 use tokio::task::JoinSet;
 
-use crate::baseline::{self, Baseline, Reload, Reloads};
+use crate::baseline::{self, Baseline, ReadRequests, Reloads};
 use crate::dead_letters;
 use crate::fold::Fold;
 use crate::in_process::InProcess;
@@ -19,6 +19,8 @@ use crate::log::Log;
 use crate::reading::read_for_ever;
 use crate::receipts::{self, Progress};
 use crate::redis_log::RedisLog;
+use crate::reloading::{self, NewLogs, Reload, ReloadTask};
+use crate::reported_run::ReportedRun;
 use crate::settings::{Mode, Settings, SettingsError};
 use crate::snapshot::{self, Keeper, RestoredSnapshot, Saver};
 use crate::topology::{Topology, Upstream};
@@ -54,8 +56,11 @@ pub struct Follower {
     reload_every: Duration,
     /// The name of this replica in its receipts.
     replica: Option<Box<str>>,
-    reload: Reload,
+    /// Asks the task that reads the baseline.
+    baseline_requests: ReadRequests,
     reloads: Reloads,
+    reload: Reload,
+    reload_task: ReloadTask,
     snapshot: Option<PathBuf>,
     restored: Option<RestoredSnapshot>,
 }
@@ -119,7 +124,8 @@ impl Follower {
     }
 
     fn of(origin: Origin, keys: KeyRing) -> Self {
-        let (reload, reloads) = baseline::channel();
+        let (baseline_requests, reloads) = baseline::channel();
+        let (reload, reload_task) = reloading::channel(baseline_requests.clone());
         Self {
             origin,
             keys,
@@ -127,8 +133,10 @@ impl Follower {
             baseline: None,
             reload_every: RELOAD_EVERY,
             replica: None,
-            reload,
+            baseline_requests,
             reloads,
+            reload,
+            reload_task,
             snapshot: None,
             restored: None,
         }
@@ -189,7 +197,7 @@ impl Follower {
         self
     }
 
-    /// Returns a handle that asks the running follower to read its baseline.
+    /// Returns a handle that asks the running follower to read everything again, or its baseline.
     #[must_use]
     pub fn reload_handle(&self) -> Reload {
         self.reload.clone()
@@ -228,7 +236,11 @@ impl Follower {
         self.restore();
         let keeper = self.snapshot.take().map(|path| Keeper::new(path, self.keys.clone()));
         let writer = Arc::new(self.writer);
-        let saver = keeper.map(|keeper| Saver::new(keeper, writer.reader()));
+        let has_baseline = self.baseline.is_some();
+        let _report = ReportedRun::begin(&writer, has_baseline, keeper.is_some());
+        self.reload_task.begins(writer.reader(), has_baseline);
+        let baseline_requests = has_baseline.then_some(self.baseline_requests);
+        let saver = keeper.map(|keeper| Saver::new(keeper, Arc::clone(&writer)));
         // These tasks end with this future.
         let mut tasks = JoinSet::new();
         match self.baseline {
@@ -244,6 +256,7 @@ impl Follower {
         let receipts =
             self.replica.map(|replica| (replica, Arc::new(Progress::new()), writer.reader()));
         let progress = receipts.as_ref().map(|(_, progress, _)| Arc::clone(progress));
+        let (reload_keys, reload_writer) = (self.keys.clone(), Arc::clone(&writer));
         let mut fold = Fold::new(writer, self.keys, dead_letters).with_progress(progress);
         fold.resume(self.restored);
         match self.origin {
@@ -269,10 +282,24 @@ impl Follower {
                         .bounded_by(fold.revocations().clone())
                 };
                 let logs = upstreams.into_iter().map(log).collect();
+                let new_logs = reloading::redis_logs(
+                    topology,
+                    settings.certificates,
+                    settings.insecure_unproven,
+                    fold.revocations().clone(),
+                );
+                let reloading =
+                    self.reload_task.run(new_logs, reload_keys, reload_writer, baseline_requests);
+                tasks.spawn(reloading);
                 let fold = fold.split(is_split).requiring_streams(required_on);
                 follow_and_write_letters(writing, follow(logs, fold, saver, shutdown)).await;
             }
             Origin::InProcess(streams) => {
+                let again = streams.clone();
+                let new_logs: NewLogs<_> = Box::new(move || vec![again.clone()]);
+                let reloading =
+                    self.reload_task.run(new_logs, reload_keys, reload_writer, baseline_requests);
+                tasks.spawn(reloading);
                 follow_and_write_letters(queue.log(), follow(vec![streams], fold, saver, shutdown))
                     .await;
             }
@@ -295,13 +322,20 @@ impl Follower {
                 if let Some(as_of) = restored.as_of {
                     self.writer.confirm(as_of);
                 }
+                self.writer
+                    .report(|report| report.snapshot.get_or_insert_default().was_restored = true);
                 self.restored = Some(restored);
             }
             Ok(None) => tracing::info!(setting = snapshot::SETTING, "there is no snapshot yet"),
-            Err(error) => tracing::error!(
-                setting = snapshot::SETTING, path = %path.display(), %error,
-                "the snapshot is not used: the follower starts without it and reads the streams"
-            ),
+            Err(error) => {
+                let text = error.to_string();
+                self.writer
+                    .report(|report| report.snapshot.get_or_insert_default().error = Some(text));
+                tracing::error!(
+                    setting = snapshot::SETTING, path = %path.display(), %error,
+                    "the snapshot is not used: the follower starts without it and reads the streams"
+                );
+            }
         }
     }
 }

@@ -71,7 +71,9 @@ mod reading;
 mod receipts;
 mod redis_log;
 mod redis_reply;
+mod reloading;
 mod repeat_limiter;
+mod reported_run;
 mod server_clock;
 mod settings;
 mod signature_health;
@@ -89,7 +91,7 @@ pub mod fuzzing {
     pub use crate::wire::fuzzing::resp;
 }
 
-pub use baseline::{Baseline, BaselineError, BaselineFuture, Reload, Scope};
+pub use baseline::{Baseline, BaselineError, BaselineFuture, Scope};
 pub use canary::{Canary, CanaryStatus};
 pub use dead_letters::{DeadLetter, ParseDeadLetterError};
 pub use follower::Follower;
@@ -98,6 +100,7 @@ pub use inspect_error::{InspectError, InspectErrorKind};
 pub use persistence::LiveSetting;
 pub use publisher::{PublishError, Publisher};
 pub use receipts::Receipt;
+pub use reloading::Reload;
 pub use settings::{Mode, Settings, SettingsError};
 pub use single_use::UsedMandates;
 pub use watch::{StreamTail, TailBatch, TailedMessage};

@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use caracal_revocation_event::StreamId;
-use caracal_revocation_state::Moment;
+use caracal_revocation_state::{GapCause, Moment};
 
 use crate::entry::{Counters, Head};
 use crate::snapshot::Checkpoint;
@@ -72,30 +72,6 @@ pub(crate) struct Proven {
     /// `true` if the stream is younger than the oldest valid token, and may have been created
     /// again.
     pub(crate) is_young: bool,
-}
-
-/// A gap in a stream, by its evidence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Gap {
-    /// The stream existed, and is gone.
-    Missing,
-    /// The server's ids are lower than the cursor.
-    IdsWentBack,
-    /// The number of entries read differs from the number added.
-    Count,
-    /// A suspected gap: nothing proves it, but strict mode assumes it.
-    Suspected,
-}
-
-impl Gap {
-    pub(crate) const fn label(self) -> &'static str {
-        match self {
-            Self::Missing => "missing",
-            Self::IdsWentBack => "ids_went_back",
-            Self::Count => "count",
-            Self::Suspected => "suspected",
-        }
-    }
 }
 
 impl Proof {
@@ -198,11 +174,11 @@ impl Proof {
         head: Head,
         sent: Moment,
         server_time: Duration,
-    ) -> Result<Option<Proven>, Gap> {
+    ) -> Result<Option<Proven>, GapCause> {
         let counters = match head {
             Head::Present(counters) => counters,
             Head::Uncounted(last_generated) => Counters { last_generated, ..Counters::default() },
-            Head::Missing if self.seen && !self.after_gap => return Err(Gap::Missing),
+            Head::Missing if self.seen && !self.after_gap => return Err(GapCause::Missing),
             // After a gap the stream may stay missing. It then counts as one that never existed, so
             // that not every read finds another gap.
             Head::Missing => Counters::default(),
@@ -210,7 +186,7 @@ impl Proof {
         let counts = !matches!(head, Head::Uncounted(_));
         self.seen = head != Head::Missing;
         if counters.last_generated < self.counted {
-            return Err(Gap::IdsWentBack);
+            return Err(GapCause::IdsWentBack);
         }
         let earlier = match (self.pending, self.phase) {
             (Some(pending), _) => pending.added.unwrap_or_default(),
@@ -218,7 +194,7 @@ impl Proof {
             (None, Phase::Replaying) => 0,
         };
         if counts && counters.entries_added < earlier {
-            return Err(Gap::Count);
+            return Err(GapCause::Count);
         }
         if self.pending.is_none() {
             let added = counts.then_some(counters.entries_added);
@@ -228,14 +204,14 @@ impl Proof {
     }
 
     /// Records the next entry.
-    pub(crate) fn entry(&mut self, id: StreamId) -> Result<Option<Proven>, Gap> {
+    pub(crate) fn entry(&mut self, id: StreamId) -> Result<Option<Proven>, GapCause> {
         // This entry is beyond the pending counters, so everything up to them was read.
         let proven = match self.pending {
             Some(pending) if id > pending.counters.last_generated => self.check(pending)?,
             _ => None,
         };
         if id <= self.cursor {
-            return Err(Gap::IdsWentBack);
+            return Err(GapCause::IdsWentBack);
         }
         self.cursor = id;
         if id > self.counted {
@@ -247,20 +223,20 @@ impl Proof {
 
     /// Records that the answer contained all entries after the cursor. So everything up to the
     /// pending counters was read, which were taken earlier.
-    pub(crate) fn drained(&mut self) -> Result<Option<Proven>, Gap> {
+    pub(crate) fn drained(&mut self) -> Result<Option<Proven>, GapCause> {
         self.cursor = self.counted;
         self.pending.map_or(Ok(None), |pending| self.check(pending))
     }
 
     /// Checks the pending counters, if the cursor has reached them.
-    fn settle(&mut self) -> Result<Option<Proven>, Gap> {
+    fn settle(&mut self) -> Result<Option<Proven>, GapCause> {
         match self.pending {
             Some(pending) if self.cursor >= pending.counters.last_generated => self.check(pending),
             _ => Ok(None),
         }
     }
 
-    fn check(&mut self, pending: Pending) -> Result<Option<Proven>, Gap> {
+    fn check(&mut self, pending: Pending) -> Result<Option<Proven>, GapCause> {
         self.pending = None;
         let read = std::mem::take(&mut self.read);
         let first = pending.counters.first;
@@ -278,10 +254,10 @@ impl Proof {
                 Phase::Closing { added: before } | Phase::Tailing { added: before }
                     if Some(read) != added.checked_sub(before) =>
                 {
-                    return Err(Gap::Count);
+                    return Err(GapCause::Count);
                 }
                 Phase::Tailing { .. } if self.may_hide_removal(&pending.counters) => {
-                    return Err(Gap::Count);
+                    return Err(GapCause::Count);
                 }
                 Phase::Closing { .. } => {
                     missing = self

@@ -41,6 +41,5 @@
 mod reload;
 mod source;
 
-pub use reload::Reload;
-pub(crate) use reload::{Reloads, channel};
+pub(crate) use reload::{ReadRequests, Reloads, channel};
 pub use source::{Baseline, BaselineError, BaselineFuture, Scope};

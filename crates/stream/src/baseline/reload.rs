@@ -25,33 +25,25 @@ const CAUSES: [(Count, Duration); 2] =
 /// A function that returns the number of losses of one cause.
 type Count = fn(LossVersion) -> u64;
 
-/// A handle that asks a follower to read its baseline now. Clones ask the same follower.
-///
-/// [`Follower::reload_handle`](crate::Follower::reload_handle) returns it.
+/// Asks the task that reads the baseline for a complete read.
 #[derive(Clone, Debug)]
-pub struct Reload(mpsc::Sender<ReloadRequest>);
+pub(crate) struct ReadRequests(mpsc::Sender<ReadRequest>);
 
 /// The sender to a caller that waits for the result.
-type ReloadRequest = oneshot::Sender<Result<(), BaselineError>>;
+type ReadRequest = oneshot::Sender<Result<(), BaselineError>>;
 
-/// The other end of a [`Reload`].
+/// The other end of [`ReadRequests`].
 #[derive(Debug)]
-pub(crate) struct Reloads(mpsc::Receiver<ReloadRequest>);
+pub(crate) struct Reloads(mpsc::Receiver<ReadRequest>);
 
-pub(crate) fn channel() -> (Reload, Reloads) {
+pub(crate) fn channel() -> (ReadRequests, Reloads) {
     let (sender, receiver) = mpsc::channel(16);
-    (Reload(sender), Reloads(receiver))
+    (ReadRequests(sender), Reloads(receiver))
 }
 
-impl Reload {
-    /// Asks for one complete read of the baseline that begins after this call, and waits for its
-    /// end.
-    ///
-    /// # Errors
-    ///
-    /// [`BaselineError`] if the baseline could not be read, if the follower has no baseline, or if
-    /// the follower has ended.
-    pub async fn reload(&self) -> Result<(), BaselineError> {
+impl ReadRequests {
+    /// Asks for one complete read that begins after this call, and waits for its end.
+    pub(crate) async fn read(&self) -> Result<(), BaselineError> {
         let no_follower =
             || BaselineError::new("baseline", "no follower with a baseline is running");
         let (request, outcome) = oneshot::channel();
@@ -72,7 +64,7 @@ impl Reloads {
         let (reloads, errors) = (reloads(), reload_errors());
         let mut losses = writer.watch_losses();
         let mut failures = FailedReads::new();
-        let mut waiting: Vec<ReloadRequest> = Vec::new();
+        let mut waiting: Vec<ReadRequest> = Vec::new();
         let window = writer.options().memory;
         // The losses before the last complete read that succeeded.
         let mut covered: Option<LossVersion> = None;
@@ -94,6 +86,8 @@ impl Reloads {
                 Scope::Full(window)
             };
             let outcome = read(&mut *baseline, scope, lost, &writer).await;
+            report(&writer, &outcome);
+            let outcome = outcome.map(drop);
             let pause = match &outcome {
                 Ok(()) => {
                     reloads.increment(1);
@@ -174,13 +168,14 @@ impl LossSchedule {
     }
 }
 
-/// Reads once. A complete read clears the horizon if no loss came after `lost`.
+/// Reads once. A complete read clears the horizon if no loss came after `lost`. Returns the number
+/// of facts of a complete read.
 async fn read(
     baseline: &mut dyn Baseline,
     scope: Scope,
     lost: LossVersion,
     writer: &RevocationsWriter,
-) -> Result<(), BaselineError> {
+) -> Result<Option<u64>, BaselineError> {
     let mut found: u64 = 0;
     let mut add = |known: &BaselineFact<'_>| {
         found += 1;
@@ -189,14 +184,29 @@ async fn read(
     };
     baseline.read(scope, &mut add).await?;
     match scope {
-        Scope::Incremental(_) => {}
+        Scope::Incremental(_) => Ok(None),
         Scope::Full(_) => {
             let was_incomplete = writer.horizon().is_some();
             let closed = writer.clear_horizon(lost);
             tracing::info!(found, closed = closed && was_incomplete, "the baseline was read");
+            Ok(Some(found))
         }
     }
-    Ok(())
+}
+
+/// Reports the result of a read to status pages.
+fn report(writer: &RevocationsWriter, outcome: &Result<Option<u64>, BaselineError>) {
+    let now = writer.now();
+    writer.report(|report| {
+        let report = report.baseline.get_or_insert_default();
+        report.error = outcome.as_ref().err().map(ToString::to_string);
+        if let Ok(found) = outcome {
+            report.read = Some(now);
+            if let Some(found) = found {
+                (report.completed, report.facts) = (Some(now), *found);
+            }
+        }
+    });
 }
 
 /// Logs an episode of failing reads once at its start, and once at its end.

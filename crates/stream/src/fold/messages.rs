@@ -37,6 +37,7 @@ impl Fold {
         }
         if is_first {
             self.metrics.verified(event.key());
+            self.tallies.verified(event.key(), received.now);
         }
         let published = received.now.earlier_by(received.since(entry.id));
         if !self.applied.has(entry, event) {
@@ -94,6 +95,9 @@ impl Fold {
     /// Counts, logs and dead-letters a message that is rejected for the first time.
     fn report_rejection(&mut self, entry: &Entry, rejection: MessageRejection, received: Received) {
         self.metrics.rejected(rejection.kind());
+        if rejection.kind() == MessageRejectionKind::Signature {
+            self.tallies.bad_signature(received.now);
+        }
         self.dead_letters.put(entry, rejection);
         let throttle = &mut self.throttles.rejected;
         let admitted =

@@ -6,6 +6,7 @@ mod freshness;
 mod messages;
 mod proving;
 mod replayed;
+mod report;
 mod server_identity;
 mod state;
 #[cfg(test)]

@@ -4,17 +4,17 @@
 use std::time::Duration;
 
 use caracal_revocation_event::Stream;
-use caracal_revocation_state::Moment;
+use caracal_revocation_state::{GapCause, Moment};
 
 use super::state::Fold;
-use crate::proof::{Gap, Proof, Proven};
+use crate::proof::{Proof, Proven};
 
 impl Fold {
     /// Advances one stream's proof by one step.
     pub(super) fn prove(
         &mut self,
         stream: Stream,
-        step: impl FnOnce(&mut Proof) -> Result<Option<Proven>, Gap>,
+        step: impl FnOnce(&mut Proof) -> Result<Option<Proven>, GapCause>,
     ) {
         let Some(track) = self.tracks.as_mut().and_then(|all| all.get_mut(stream.index())) else {
             return;
@@ -110,6 +110,7 @@ impl Fold {
             track.proof.restart();
             self.applied.forget();
             self.metrics.gap(gap);
+            self.tallies.gap(stream, gap, self.writer.now());
             if let Some(count) = throttle.add(1, now) {
                 tracing::error!(
                     %stream, cause = gap.label(), count,

@@ -3,14 +3,13 @@
 
 use std::time::Duration;
 
-use caracal_revocation_state::Moment;
+use caracal_revocation_state::{GapCause, LossSuspicion, Moment};
 
 use super::state::Fold;
-use crate::continuity::{Continuity, LossSuspicion};
+use crate::continuity::Continuity;
 use crate::entry::PerStream;
 use crate::identity::Identity;
 use crate::log_error::LogError;
-use crate::proof::Gap;
 use crate::server_clock::ServerClock;
 
 impl Fold {
@@ -58,6 +57,7 @@ impl Fold {
     /// Handles a suspected gap: the server may have lost messages that were never read here.
     pub(super) fn suspect_loss(&mut self, suspicion: LossSuspicion, streams: PerStream<bool>) {
         self.metrics.suspicion(suspicion);
+        self.tallies.suspicion(suspicion, self.writer.now());
         self.writer.suspect_loss();
         let strict = self.writer.options().strict;
         if let Some(count) = self.throttles.suspicion.add(1, self.writer.now().monotonic) {
@@ -72,7 +72,7 @@ impl Fold {
         }
         for track in self.on(streams) {
             track.must_reread = true;
-            track.broken = strict.then_some(Gap::Suspected);
+            track.broken = strict.then_some(GapCause::Suspected);
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::snapshot::{Position, RestoredSnapshot};
 use crate::view_age::Reporter;
 
 use super::replayed::Applied;
+use super::report::Tallies;
 use super::track::{NEVER, Recuts, Throttles, Track};
 
 /// The shortest time between two invalidations of all zones for re-cut messages.
@@ -49,6 +50,7 @@ pub(crate) struct Fold {
     /// `true` once the history was read to its end and accepted.
     pub(super) is_ready: bool,
     pub(super) throttles: Throttles,
+    pub(super) tallies: Tallies,
     pub(super) applied: Applied,
     /// For each stream about keys or policies: re-cut messages for which the zones were not
     /// invalidated yet.
@@ -75,6 +77,7 @@ impl Fold {
         if !keys.verifies() {
             dead_letters.release();
         }
+        let tallies = Tallies::new(&keys);
         Self {
             writer,
             keys,
@@ -90,6 +93,7 @@ impl Fold {
             signatures: SignatureHealth::default(),
             is_ready: false,
             throttles: Throttles::default(),
+            tallies,
             applied: Applied::default(),
             recuts,
             was_full: false,
@@ -228,6 +232,7 @@ impl Fold {
         let [first, ..] = &self.sources;
         self.metrics.clock(first.clock.lead_seconds(now));
         self.metrics.replayed(self.replayed());
+        self.write_report();
         if let (Some(progress), Some(tracks)) = (&self.progress, &self.tracks) {
             progress.reached(tracks.each_ref().map(|track| track.proof.cursor()));
         }

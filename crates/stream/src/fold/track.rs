@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use caracal_revocation_event::StreamId;
-use caracal_revocation_state::Moment;
 use caracal_revocation_state::internal::Throttle;
+use caracal_revocation_state::{GapCause, Moment};
 
 use crate::entry::PerStream;
-use crate::proof::{Gap, Proof};
+use crate::proof::Proof;
 use crate::repeat_limiter::RepeatLimiter;
 
 /// A moment before all others, for an answer that is complete up to an unknown time.
@@ -38,7 +38,7 @@ pub(super) struct Track {
     /// The time at which the last passing check was sent.
     pub(super) as_of: Option<Moment>,
     /// The gap that this answer showed.
-    pub(super) broken: Option<Gap>,
+    pub(super) broken: Option<GapCause>,
     /// `true` if the stream must be read again, although no gap was shown.
     pub(super) must_reread: bool,
     /// `true` if the server cannot prove that nothing was lost before the replay.

@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use caracal_revocation_event::{Event, KeySlot, MessageRejectionKind, StreamId};
-use caracal_revocation_state::{Degraded, Moment, OutageCause, Revocations, UnknownCause};
+use caracal_revocation_state::{
+    Degraded, GapCause, LossSuspicion, Moment, OutageCause, Revocations, UnknownCause,
+};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use super::names;
-use crate::continuity::LossSuspicion;
-use crate::proof::Gap;
 
 /// Metric handles, registered once. A service installs its recorder before it starts a follower.
 #[derive(Debug)]
@@ -21,8 +21,8 @@ pub(crate) struct StreamMetrics {
     pub(crate) replay_errors: Counter,
     verified: [(KeySlot, Counter); 3],
     rejected: [(MessageRejectionKind, Counter); 4],
-    gaps: [(Gap, Counter); 4],
-    suspicions: [(LossSuspicion, Counter); 3],
+    gaps: [(GapCause, Counter); GapCause::ALL.len()],
+    suspicions: [(LossSuspicion, Counter); LossSuspicion::ALL.len()],
     read_errors: [(OutageCause, Counter); OutageCause::ALL.len()],
     outages: [Gauge; OutageCause::ALL.len()],
     unready: [Gauge; UnknownCause::LABELS.len()],
@@ -65,14 +65,8 @@ impl StreamMetrics {
                 MessageRejectionKind::TooLarge,
             ]
             .map(|kind| (kind, counter!(names::REJECTED, "kind" => kind.label()))),
-            gaps: [Gap::Missing, Gap::IdsWentBack, Gap::Count, Gap::Suspected]
-                .map(|gap| (gap, counter!(names::GAPS, "cause" => gap.label()))),
-            suspicions: [
-                LossSuspicion::Restarted,
-                LossSuspicion::Failover,
-                LossSuspicion::Resynced,
-            ]
-            .map(|suspicion| {
+            gaps: GapCause::ALL.map(|gap| (gap, counter!(names::GAPS, "cause" => gap.label()))),
+            suspicions: LossSuspicion::ALL.map(|suspicion| {
                 (suspicion, counter!(names::LOSS_SUSPICIONS, "cause" => suspicion.label()))
             }),
             read_errors: OutageCause::ALL
@@ -111,7 +105,7 @@ impl StreamMetrics {
         count(&self.rejected, kind);
     }
 
-    pub(crate) fn gap(&self, gap: Gap) {
+    pub(crate) fn gap(&self, gap: GapCause) {
         count(&self.gaps, gap);
     }
 

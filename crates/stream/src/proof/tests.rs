@@ -20,7 +20,7 @@ fn head(first: u64, last: u64, added: u64) -> Head {
     })
 }
 
-fn proven(as_of: u64) -> Result<Option<Proven>, Gap> {
+fn proven(as_of: u64) -> Result<Option<Proven>, GapCause> {
     Ok(Some(Proven { as_of: at(as_of), lost_up_to: None, unshown_up_to: None, is_young: false }))
 }
 
@@ -31,11 +31,11 @@ fn proven_first(as_of: u64) -> Proven {
 }
 
 /// Returns the result of the first complete read of a stream from which no entry was removed.
-fn proven_young(as_of: u64) -> Result<Option<Proven>, Gap> {
+fn proven_young(as_of: u64) -> Result<Option<Proven>, GapCause> {
     Ok(Some(Proven { is_young: true, ..proven_first(as_of) }))
 }
 
-fn proven_without(as_of: u64, lost_up_to: Duration) -> Result<Option<Proven>, Gap> {
+fn proven_without(as_of: u64, lost_up_to: Duration) -> Result<Option<Proven>, GapCause> {
     Ok(Some(Proven { lost_up_to: Some(lost_up_to), ..proven_first(as_of) }))
 }
 
@@ -132,27 +132,27 @@ fn check_stays_pending_over_several_reads() {
 fn trimmed_entry_ahead_of_cursor_is_a_gap() {
     let mut proof = tailing();
     assert_eq!(proof.head(head(15, 15, 5), at(7), SERVER_TIME), Ok(None));
-    assert_eq!(proof.entry(id(15)), Err(Gap::Count));
+    assert_eq!(proof.entry(id(15)), Err(GapCause::Count));
 }
 
 #[test]
 fn deleted_last_entry_is_a_gap_at_once() {
     let mut proof = tailing();
     assert_eq!(proof.head(head(11, 14, 4), at(7), SERVER_TIME), Ok(None));
-    assert_eq!(proof.drained(), Err(Gap::Count));
+    assert_eq!(proof.drained(), Err(GapCause::Count));
 }
 
 #[test]
 fn deleted_entry_before_later_ones_is_a_gap() {
     let mut proof = tailing();
     assert_eq!(proof.head(head(11, 14, 4), at(7), SERVER_TIME), Ok(None));
-    assert_eq!(proof.entry(id(15)), Err(Gap::Count));
+    assert_eq!(proof.entry(id(15)), Err(GapCause::Count));
 }
 
 #[test]
 fn deleted_stream_is_a_gap_then_complete_with_horizon() {
     let mut proof = tailing();
-    assert_eq!(proof.head(Head::Missing, at(7), SERVER_TIME), Err(Gap::Missing));
+    assert_eq!(proof.head(Head::Missing, at(7), SERVER_TIME), Err(GapCause::Missing));
     proof.restart();
     let lost_up_to = Some(SERVER_TIME);
     let proven_again = Proven { lost_up_to, is_young: true, ..proven_first(8) };
@@ -161,15 +161,15 @@ fn deleted_stream_is_a_gap_then_complete_with_horizon() {
     assert_eq!(proof.head(Head::Missing, at(9), SERVER_TIME), proven(9));
     assert_eq!(proof.head(head(21, 21, 1), at(10), SERVER_TIME), Ok(None));
     assert_eq!(proof.entry(id(21)), proven(10));
-    assert_eq!(proof.head(Head::Missing, at(11), SERVER_TIME), Err(Gap::Missing));
+    assert_eq!(proof.head(Head::Missing, at(11), SERVER_TIME), Err(GapCause::Missing));
 }
 
 #[test]
 fn ids_or_counts_that_go_back_are_gaps() {
-    assert_eq!(tailing().head(head(11, 12, 3), at(7), SERVER_TIME), Err(Gap::IdsWentBack));
-    assert_eq!(tailing().head(head(11, 13, 2), at(7), SERVER_TIME), Err(Gap::Count));
+    assert_eq!(tailing().head(head(11, 12, 3), at(7), SERVER_TIME), Err(GapCause::IdsWentBack));
+    assert_eq!(tailing().head(head(11, 13, 2), at(7), SERVER_TIME), Err(GapCause::Count));
     let mut proof = tailing();
-    assert_eq!(proof.entry(id(13)), Err(Gap::IdsWentBack));
+    assert_eq!(proof.entry(id(13)), Err(GapCause::IdsWentBack));
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn recreated_stream_with_as_many_entries_is_a_gap() {
     assert_eq!(proof.head(head(21, 23, 3), at(7), SERVER_TIME), Ok(None));
     assert_eq!(proof.entry(id(21)), Ok(None));
     assert_eq!(proof.entry(id(22)), Ok(None));
-    assert_eq!(proof.entry(id(23)), Err(Gap::Count));
+    assert_eq!(proof.entry(id(23)), Err(GapCause::Count));
 }
 
 #[test]
@@ -248,7 +248,7 @@ fn server_without_counters_proves_only_growing_ids() {
     assert_eq!(proof.head(Head::Uncounted(id(15)), at(2), SERVER_TIME), Ok(None));
     assert_eq!(proof.drained(), proven(2));
     let back = proof.head(Head::Uncounted(id(11)), at(3), SERVER_TIME);
-    assert_eq!(back, Err(Gap::IdsWentBack));
+    assert_eq!(back, Err(GapCause::IdsWentBack));
 }
 
 #[test]
@@ -291,7 +291,7 @@ fn reread_stream_is_proven_only_at_its_end() {
 fn reread_stream_that_ends_earlier_is_a_gap() {
     let mut proof = tailing();
     proof.reread();
-    assert_eq!(proof.head(head(11, 12, 2), at(7), SERVER_TIME), Err(Gap::IdsWentBack));
+    assert_eq!(proof.head(head(11, 12, 2), at(7), SERVER_TIME), Err(GapCause::IdsWentBack));
 }
 
 /// Returns a proof that resumed after entries 11, 12 and 13, and has read these again.
@@ -337,14 +337,14 @@ fn resumed_proof_reads_reused_ids_without_counting_them() {
 
 #[test]
 fn resumed_proof_detects_gap_after_its_end() {
-    assert_eq!(resumed().head(head(11, 12, 3), at(7), SERVER_TIME), Err(Gap::IdsWentBack));
-    assert_eq!(resumed().head(Head::Missing, at(7), SERVER_TIME), Err(Gap::Missing));
+    assert_eq!(resumed().head(head(11, 12, 3), at(7), SERVER_TIME), Err(GapCause::IdsWentBack));
+    assert_eq!(resumed().head(Head::Missing, at(7), SERVER_TIME), Err(GapCause::Missing));
     let mut proof = resumed();
     assert_eq!(proof.head(head(11, 13, 4), at(7), SERVER_TIME), Ok(None));
-    assert_eq!(proof.drained(), Err(Gap::Count));
+    assert_eq!(proof.drained(), Err(GapCause::Count));
     let mut proof = resumed();
     assert_eq!(proof.head(head(15, 15, 5), at(7), SERVER_TIME), Ok(None));
-    assert_eq!(proof.entry(id(15)), Err(Gap::Count));
+    assert_eq!(proof.entry(id(15)), Err(GapCause::Count));
 }
 
 #[test]
@@ -382,7 +382,7 @@ fn equal_counts_after_takeover_hide_no_removal() {
             assert_eq!(proof.entry(id(11)), Ok(None));
             assert_eq!(proof.entry(id(12)), Ok(None));
         }
-        assert_eq!(proof.entry(id(15)), Err(Gap::Count), "{removed:?}");
+        assert_eq!(proof.entry(id(15)), Err(GapCause::Count), "{removed:?}");
     }
     // Nothing newer was removed, and the takeover ends with the first check that passes.
     let mut proof = tailing();

@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use caracal_revocation_state::Revocations;
+use caracal_revocation_state::RevocationsWriter;
 use tokio::task::JoinHandle;
 
-use super::format::Snapshot;
+use super::format::{Snapshot, SnapshotError};
 use super::keeper::{Keeper, SETTING};
 use super::position::{Boot, Position};
 use caracal_revocation_state::internal::Episode;
@@ -17,7 +17,7 @@ const EVERY: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub(crate) struct Saver {
     keeper: Keeper,
-    revocations: Revocations,
+    writer: Arc<RevocationsWriter>,
     /// The time of the next write, by the monotonic clock.
     next: Duration,
     writing: Option<JoinHandle<()>>,
@@ -25,13 +25,13 @@ pub(crate) struct Saver {
 }
 
 impl Saver {
-    pub(crate) fn new(keeper: Keeper, revocations: Revocations) -> Self {
-        Self { keeper, revocations, next: Duration::ZERO, writing: None, failures: Arc::default() }
+    pub(crate) fn new(keeper: Keeper, writer: Arc<RevocationsWriter>) -> Self {
+        Self { keeper, writer, next: Duration::ZERO, writing: None, failures: Arc::default() }
     }
 
     /// Writes a snapshot, if one is due and the last one is complete.
     pub(crate) fn offer(&mut self, position: impl FnOnce() -> Option<Position>) {
-        let now = self.revocations.now().monotonic;
+        let now = self.writer.now().monotonic;
         if now < self.next || self.writing.as_ref().is_some_and(|writing| !writing.is_finished()) {
             return;
         }
@@ -52,18 +52,19 @@ impl Saver {
     }
 
     fn write(&self, position: Position) -> JoinHandle<()> {
-        let (keeper, revocations) = (self.keeper.clone(), self.revocations.clone());
+        let (keeper, writer) = (self.keeper.clone(), Arc::clone(&self.writer));
         let failures = Arc::clone(&self.failures);
         tokio::task::spawn_blocking(move || {
             // Taken after the cursors, so entries in between are read again later, which is
             // harmless.
-            let state = revocations.image();
+            let state = writer.image();
             // Read before the other clocks: the process may be stopped in between, and the age of
             // the snapshot counts from here.
             let boot = Boot::now();
-            let snapshot = Snapshot::new(position, revocations.now(), boot, state);
+            let snapshot = Snapshot::new(position, writer.now(), boot, state);
             let kept = keeper.keep(&snapshot);
-            let now = revocations.now().monotonic;
+            report(&writer, &kept);
+            let now = writer.now().monotonic;
             let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
             match kept {
                 Err(error) if failures.goes_on(error.to_string(), now) => tracing::error!(
@@ -78,4 +79,16 @@ impl Saver {
             }
         })
     }
+}
+
+/// Reports the result of an attempt to status pages.
+fn report(writer: &RevocationsWriter, kept: &Result<(), SnapshotError>) {
+    let now = writer.now();
+    writer.report(|report| {
+        let report = report.snapshot.get_or_insert_default();
+        report.error = kept.as_ref().err().map(ToString::to_string);
+        if kept.is_ok() {
+            report.written = Some(now);
+        }
+    });
 }

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use caracal_revocation_event::{Key, KeyRing, Stream, StreamId, sign};
 use caracal_revocation_state::{
-    Checks, Claims, Degraded, ManualClock, Moment, NotReady, Options, RevocationsWriter,
-    UnknownCause, Verdict,
+    Checks, Claims, Degraded, LossSuspicion, ManualClock, Moment, NotReady, Options,
+    RevocationsWriter, UnknownCause, Verdict,
 };
 
 use super::Fold;
-use crate::continuity::LossSuspicion;
 use crate::dead_letters::{self, Queue};
 use crate::entry::{Counters, Entry, Head, PerStream};
 use crate::identity::Identity;
