@@ -86,6 +86,7 @@
 //! | `aws_lc_rs` | yes | jsonwebtoken's AWS-LC backend for a [`Verifier`]; without it, pass a backend to [`VerifierBuilder::with_crypto`](mandate::VerifierBuilder::with_crypto) |
 //! | `axum` | no | [`Mandate`] and `Option<Mandate>` as extractors |
 //! | `prometheus` | no | `metrics::Exporter`, for a service without a metrics exporter |
+//! | `status-page` | no | `Operations::with_page`: the status as a page for people |
 //! | `tls` | yes | `rediss://` and keys over HTTPS, with the operating system's certificates |
 //! | `postgres` | no | `baseline::Postgres`: Caracal's own tables as a baseline, for [`Follower::with_baseline`] |
 //! | `ws` | no | `gateway::GuardedWebSocket` for axum: it closes once its authority has ended |

@@ -1,4 +1,4 @@
-//! `/metrics`, `/health` and `/ready` for a service that has none of its own.
+//! `/metrics`, `/health`, `/ready` and `/status` for a service that has none of its own.
 //!
 //! ```
 //! use caracal_revocation_layer::Operations;
@@ -21,9 +21,15 @@
 //! # }
 //! ```
 
+mod access;
 #[cfg(feature = "prometheus")]
 mod exporter;
+#[cfg(feature = "status-page")]
+mod page;
+mod readiness;
+mod reload;
 mod service;
+mod status;
 
 #[cfg(feature = "prometheus")]
 pub use exporter::{Exporter, ExporterError};

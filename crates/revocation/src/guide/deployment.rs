@@ -42,6 +42,32 @@
 //! # }
 //! ```
 //!
+//! # Status and reload
+//!
+//! [`Operations`](crate::Operations) answers `/status` as JSON to every client: what `/ready` says,
+//! and the staleness bound. With the token of `with_bearer`, it adds details for operators: the
+//! position in each stream, gaps and their causes, the key slots that verify, the baseline, the
+//! snapshot and the version. With the feature `status-page`, `with_page` shows the same at `/` to
+//! people. `POST /revocations/reload` lets the follower read everything again. It needs a token that
+//! only operators have:
+//!
+//! ```no_run
+//! use caracal_revocation::{Follower, Operations};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let [scrape, token] = ["/run/secrets/scrape", "/run/secrets/reload"].map(std::fs::read_to_string);
+//! let follower = Follower::from_env()?;
+//! let reload = follower.reload_handle();
+//! let operations = Operations::new(follower.spawn())
+//!     .with_bearer(scrape?.trim())
+//!     .with_reload(token?.trim(), move || reload.start());
+//! # let _ = operations;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Handlers
+//!
 //! With the feature `axum`, a handler takes the verified [`Mandate`](crate::Mandate) as an
 //! argument. Behind a layer that also admits requests without a token, it takes `Option<Mandate>`.
 //! Behind a `GatewayLayer` that has no verifier, take `Extension<Admission>`: its claims are the

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use caracal_revocation_state::{ManualClock, Options, RevocationsWriter};
+use caracal_revocation_state::{ManualClock, NotReady, Options, OutageCause, RevocationsWriter};
 use http::header::AUTHORIZATION;
 
 use super::*;
@@ -13,7 +13,7 @@ fn state() -> (RevocationsWriter, Arc<ManualClock>) {
 fn get(operations: &Operations, path: &str, headers: &[(http::HeaderName, &str)]) -> (u16, String) {
     use http_body_util::BodyExt;
     let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap()));
-    let response = operations.answer(&Method::GET, path, &headers.collect());
+    let response = operations.answer(&Method::GET, path, None, &headers.collect());
     let status = response.status().as_u16();
     let body = futures_util::FutureExt::now_or_never(response.into_body().collect());
     (status, String::from_utf8(body.unwrap().unwrap().to_bytes().to_vec()).unwrap())
@@ -144,20 +144,160 @@ fn answers_only_its_own_paths() {
 #[test]
 fn answers_only_get_and_head() {
     let operations = Operations::new(state().0.reader()).with_metrics(|| "x 1\n".into());
-    for path in ["/health", "/ready", "/metrics"] {
+    for path in ["/health", "/ready", "/metrics", "/status"] {
         for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS, Method::TRACE] {
-            let response = operations.answer(&method, path, &HeaderMap::new());
+            let response = operations.answer(&method, path, None, &HeaderMap::new());
             assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
             assert_eq!(response.headers()[ALLOW], "GET, HEAD");
         }
         let [head, get] = [Method::HEAD, Method::GET]
-            .map(|method| operations.answer(&method, path, &HeaderMap::new()).status());
+            .map(|method| operations.answer(&method, path, None, &HeaderMap::new()).status());
         assert_eq!(head, get, "{path}");
     }
-    let posted = operations.answer(&Method::POST, "/orders/ready", &HeaderMap::new());
+    let posted = operations.answer(&Method::POST, "/orders/ready", None, &HeaderMap::new());
     assert_eq!(posted.status(), StatusCode::NOT_FOUND);
     // Without an exporter, `/metrics` does not exist either.
     let bare = Operations::new(state().0.reader());
-    let posted = bare.answer(&Method::POST, "/metrics", &HeaderMap::new());
+    let posted = bare.answer(&Method::POST, "/metrics", None, &HeaderMap::new());
     assert_eq!(posted.status(), StatusCode::NOT_FOUND);
+}
+
+fn json(
+    operations: &Operations,
+    path: &str,
+    headers: &[(http::HeaderName, &str)],
+) -> serde_json::Value {
+    let (status, body) = get(operations, path, headers);
+    assert_eq!(status, 200, "{body}");
+    serde_json::from_str(&body).unwrap()
+}
+
+#[test]
+fn status_shows_details_only_with_the_token() {
+    let (revocations, clock) = state();
+    let open = Operations::new(revocations.reader());
+    clock.advance(Duration::from_millis(1_500));
+    let public = json(&open, "/status", &[]);
+    assert_eq!(public["reason"], "replaying");
+    assert_eq!(public["staleness_bound_seconds"], 60.0);
+    assert!(public["details"].is_null(), "no token is configured: {public}");
+    let with = |token| [(AUTHORIZATION, token)];
+    assert!(json(&open, "/status", &with("Bearer s3cret"))["details"].is_null());
+
+    let closed = open.clone().with_bearer("s3cret");
+    assert_eq!(json(&closed, "/status", &[]), public, "the public part needs no token");
+    assert_eq!(json(&closed, "/status", &with("Basic s3cret")), public);
+    for wrong in ["Bearer s3creT", "Bearer s3cre", "Bearer s3crett", "Bearer a b"] {
+        assert_eq!(get(&closed, "/status", &with(wrong)).0, 401, "{wrong}");
+    }
+    let details = &json(&closed, "/status", &with("Bearer s3cret"))["details"];
+    assert_eq!((&details["uptime_seconds"], &details["entries"]), (&1.5.into(), &0.into()));
+    assert_eq!(details["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(*details, json(&open.clone().insecure_show_details(), "/status", &[])["details"]);
+    let nobodys = open.with_bearer("");
+    assert_eq!(json(&nobodys, "/status", &with("Bearer"))["details"], serde_json::Value::Null);
+}
+
+#[test]
+fn status_is_200_in_every_state_and_says_what_ready_says() {
+    let (revocations, clock) = state();
+    let operations = Operations::new(revocations.reader()).ready_if("canary", || false);
+    let changes: [&dyn Fn(); 5] = [
+        &|| {},
+        &|| revocations.confirm(revocations.now()),
+        &|| revocations.raise_horizon(i64::try_from(revocations.now().wall.as_secs()).unwrap()),
+        &|| _ = revocations.set_outage(Some(OutageCause::Timeout)),
+        &|| clock.advance(Duration::from_secs(61)),
+    ];
+    for change in changes {
+        change();
+        let mut status = json(&operations, "/status", &[]);
+        let ready: serde_json::Value =
+            serde_json::from_str(&get(&operations, "/ready", &[]).1).unwrap();
+        status.as_object_mut().unwrap().remove("staleness_bound_seconds");
+        assert_eq!(status, ready);
+    }
+    assert_eq!(json(&operations, "/status", &[])["reason"], "stale");
+}
+
+/// Returns the status, the JSON body and the answer's headers.
+fn reload(
+    operations: &Operations,
+    method: Method,
+    token: Option<&str>,
+) -> (u16, serde_json::Value, HeaderMap) {
+    use http_body_util::BodyExt;
+    let mut headers = HeaderMap::new();
+    if let Some(token) = token {
+        headers.insert(AUTHORIZATION, token.parse().unwrap());
+    }
+    let response = operations.answer(&method, "/revocations/reload", None, &headers);
+    let (parts, body) = response.into_parts();
+    let body = futures_util::FutureExt::now_or_never(body.collect()).unwrap().unwrap();
+    let json = serde_json::from_slice(&body.to_bytes()).unwrap();
+    (parts.status.as_u16(), json, parts.headers)
+}
+
+#[test]
+fn only_post_with_the_token_begins_a_reload() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    let begun = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&begun);
+    let operations = Operations::new(state().0.reader()).with_bearer("scrape").with_reload(
+        "s3cret",
+        move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            ReloadStart::Accepted
+        },
+    );
+    for wrong in
+        [None, Some("Bearer s3creT"), Some("Bearer scrape"), Some("Basic s3cret"), Some("")]
+    {
+        let (status, body, headers) = reload(&operations, Method::POST, wrong);
+        assert_eq!((status, &body["status"]), (401, &"unauthorized".into()), "{wrong:?}");
+        assert_eq!(headers[WWW_AUTHENTICATE], "Bearer");
+    }
+    for method in [Method::GET, Method::HEAD, Method::PUT, Method::DELETE, Method::OPTIONS] {
+        let (status, body, headers) = reload(&operations, method, Some("Bearer s3cret"));
+        assert_eq!((status, &body["status"]), (405, &"method_not_allowed".into()));
+        assert_eq!(headers[ALLOW], "POST");
+    }
+    assert_eq!(begun.load(Ordering::Relaxed), 0);
+    let (status, body, headers) = reload(&operations, Method::POST, Some("Bearer s3cret"));
+    assert_eq!((status, body), (202, serde_json::json!({"status": "accepted"})));
+    assert_eq!(headers[CACHE_CONTROL], "no-store");
+    assert_eq!(begun.load(Ordering::Relaxed), 1);
+    assert!(!format!("{operations:?}").contains("s3cret"));
+
+    let nobodys = Operations::new(state().0.reader()).with_reload("", || ReloadStart::Accepted);
+    for token in [None, Some("Bearer"), Some("Bearer ")] {
+        assert_eq!(reload(&nobodys, Method::POST, token).0, 401, "{token:?}");
+    }
+}
+
+#[test]
+fn reload_answers_name_the_reason() {
+    use caracal_revocation_state::ReloadObstacle::{NoFollower, Outage};
+
+    let bare = Operations::new(state().0.reader());
+    for method in [Method::POST, Method::GET] {
+        let (status, body, _) = reload(&bare, method, Some("Bearer s3cret"));
+        assert_eq!((status, &body["status"]), (404, &"not_configured".into()));
+        assert!(body["reason"].as_str().unwrap().contains("no bearer token"), "{body}");
+    }
+    let answer = |start: ReloadStart| {
+        let operations = bare.clone().with_reload("s3cret", move || start);
+        let (status, body, _) = reload(&operations, Method::POST, Some("Bearer s3cret"));
+        (status, body)
+    };
+    let running = serde_json::json!({"status": "already_running"});
+    assert_eq!(answer(ReloadStart::AlreadyRunning), (409, running));
+    for (obstacle, reason) in
+        [(NoFollower, "no_follower"), (Outage(OutageCause::Timeout), "timeout")]
+    {
+        let (status, body) = answer(ReloadStart::NotPossible(obstacle));
+        assert_eq!((status, &body["status"]), (503, &"not_possible".into()));
+        assert_eq!((&body["reason"], &body["advice"]), (&reason.into(), &obstacle.advice().into()));
+    }
 }
