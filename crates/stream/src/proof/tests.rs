@@ -79,7 +79,8 @@ fn stream_is_seen_once_it_exists() {
 
 #[test]
 fn gaps_have_their_labels() {
-    let labels = [Gap::Missing, Gap::IdsWentBack, Gap::Count, Gap::Suspected].map(Gap::label);
+    let labels = [GapCause::Missing, GapCause::IdsWentBack, GapCause::Count, GapCause::Suspected]
+        .map(GapCause::label);
     assert_eq!(labels, ["missing", "ids_went_back", "count", "suspected"]);
 }
 

@@ -115,7 +115,8 @@ async fn saver_writes_every_twenty_seconds_and_at_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("snapshot");
     let (revocations, clock) = state();
-    let mut saver = Saver::new(Keeper::new(path.clone(), ring()), revocations.reader());
+    let revocations = Arc::new(revocations);
+    let mut saver = Saver::new(Keeper::new(path.clone(), ring()), Arc::clone(&revocations));
     let now = || revocations.now();
     // Nothing is proven yet, so the saver asks each time.
     let mut asked = 0;
