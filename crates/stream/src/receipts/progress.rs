@@ -7,11 +7,8 @@ use std::time::Duration;
 use caracal_revocation_event::{Stream, StreamId};
 use tokio::sync::Notify;
 
-use super::receipt::Receipt;
+use super::receipt::{LATEST, Receipt};
 use crate::entry::PerStream;
-
-/// The number of latest messages that are kept.
-const LATEST: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct Progress {

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 /// The prefix of a receipt's key. The replica's name follows.
 pub const PREFIX: &str = "caracal.revocation.receipt:";
 
+/// The number of latest messages that a receipt holds.
+pub(super) const LATEST: usize = 64;
+
 /// The position of one replica in each stream, and the delay of its latest messages.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -65,6 +68,25 @@ impl Receipt {
             .find(|(its_stream, its_id, _)| its_stream == stream.name() && *its_id == id)
             .map(|(_, _, micros)| Duration::from_micros(*micros))
     }
+
+    /// Returns `true` if the replica has read this message, and did not apply it as a new one. It
+    /// rejected the message, or read it again after a start or a gap.
+    ///
+    /// Returns `false` if so many messages came later that the receipt cannot show it.
+    #[must_use]
+    pub fn has_skipped(&self, stream: Stream, id: StreamId) -> bool {
+        let is_earlier = |(its_stream, its_id, _): &(String, String, u64)| {
+            its_stream == stream.name() && its_id.parse().is_ok_and(|its_id: StreamId| its_id < id)
+        };
+        // A message that was applied is dropped from the list only after all earlier ones.
+        let is_whole = self.applied.len() < LATEST || self.applied.iter().any(is_earlier);
+        self.has_applied(stream, id) && self.lag(stream, id).is_none() && is_whole
+    }
+
+    /// Returns the time from adding each of the latest messages to applying it, oldest first.
+    pub fn lags(&self) -> impl Iterator<Item = Duration> {
+        self.applied.iter().map(|(_, _, micros)| Duration::from_micros(*micros))
+    }
 }
 
 #[cfg(test)]
@@ -89,5 +111,21 @@ mod tests {
         assert!(!receipt.has_applied(Stream::PolicyInvalidate, id(1)), "no cursor for it");
         assert_eq!(receipt.lag(revoke, id(7)), Some(lag));
         assert_eq!(receipt.lag(keys, id(7)), None);
+        assert_eq!(receipt.lags().collect::<Vec<_>>(), [lag]);
+    }
+
+    #[test]
+    fn message_read_without_effect_was_skipped() {
+        let (revoke, id) = (Stream::SessionsRevoke, |ms| StreamId::new(ms, 0));
+        let receipt = |cursor: u64, applied: std::ops::Range<u64>| {
+            let lags = applied.map(|ms| (revoke, id(ms), Duration::ZERO));
+            Receipt::new("gw-1", [(revoke, id(cursor))].into_iter(), lags)
+        };
+        assert!(receipt(7, 1..7).has_skipped(revoke, id(7)));
+        assert!(!receipt(7, 1..8).has_skipped(revoke, id(7)), "applied");
+        assert!(!receipt(6, 1..7).has_skipped(revoke, id(7)), "not read yet");
+        let latest = LATEST as u64;
+        assert!(!receipt(99, 8..8 + latest).has_skipped(revoke, id(7)), "dropped, or skipped");
+        assert!(receipt(99, 6..6 + latest).has_skipped(revoke, StreamId::new(6, 1)));
     }
 }
