@@ -10,7 +10,7 @@ use crate::live::{ready, ring};
 use crate::operated::{Operated, Scrape, unix_now, wait_until};
 
 /// Reads the name and type of each metric in the table of `docs/metrics.md`. The metrics of
-/// `caracal-guard` are left out: only that program exports them.
+/// `caracal-guard` and of `caracal-streams drill` are left out: only these programs export them.
 fn documented() -> BTreeSet<(String, String)> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
     let text = std::fs::read_to_string(path).unwrap();
@@ -19,8 +19,10 @@ fn documented() -> BTreeSet<(String, String)> {
         let name = cells.next()?.split(['`', '{']).next()?.to_owned();
         Some((name, cells.next()?.to_owned()))
     });
-    let is_exported =
-        |name: &str| name.starts_with("caracal_") && !name.starts_with("caracal_guard_");
+    let programs = ["caracal_guard_", "caracal_drill_"];
+    let is_exported = |name: &str| {
+        name.starts_with("caracal_") && !programs.iter().any(|program| name.starts_with(program))
+    };
     rows.filter(|(name, _)| is_exported(name)).collect()
 }
 

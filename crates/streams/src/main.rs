@@ -9,8 +9,10 @@
 mod cli;
 mod dead_letters;
 mod doctor;
+mod drill;
 mod explain;
 mod fleet;
+mod full_screen;
 mod message;
 mod outcome;
 mod output;
@@ -21,8 +23,10 @@ mod record;
 mod retention;
 mod revoke_many;
 mod settings;
+mod signals;
 mod signature;
 mod text;
+mod token;
 mod url;
 mod watch;
 
@@ -65,7 +69,12 @@ async fn run(cli: Cli, out: &mut Output) -> Result<Outcome, Failure> {
         Command::DeadLetters(args) => dead_letters::dead_letters(&sources()?, &args, out).await,
         Command::Explain(args) => explain::explain(&sources()?, &args, out).await,
         Command::Retention(args) => retention::retention(&sources()?, &args, out).await,
-        Command::Fleet(args) => fleet::fleet(&sources()?, &args, out).await,
+        Command::Fleet(args) if args.is_full_screen(std::io::stdout().is_terminal()) => {
+            fleet::screen(&sources()?, &args).await
+        }
+        Command::Fleet(args) if args.watch => fleet::lines(&sources()?, &args, out).await,
+        Command::Fleet(args) => fleet::report(&sources()?, &args, out).await,
+        Command::Drill(args) => drill::drill(&sources()?, &args, out).await,
         Command::Completions { shell } => {
             cli::completions(shell, out);
             Ok(Outcome::Ok)

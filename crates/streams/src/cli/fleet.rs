@@ -13,6 +13,7 @@ with_receipts(NAME) writes them. Exit code 0: all are ready and have applied the
 
 Examples:
   caracal-streams fleet
+  caracal-streams fleet --watch --expect 12
   caracal-streams fleet --message caracal.sessions.revoke/1795400000000-0 --expect 12 --wait
   id=$(caracal-streams publish revoke --zone z-1 --session ar-1 --yes --json | jq -r .id)
   caracal-streams fleet --message \"caracal.sessions.revoke/$id\" --wait --json";
@@ -31,9 +32,19 @@ pub(crate) struct FleetArgs {
     /// The maximum time to wait: 30s, 15m, 2h or 1d
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse::span)]
     pub(crate) timeout: Duration,
-    /// Write one JSON object, for programs
+    /// Show the replicas live, until q or a signal: full-screen in a terminal, else one line a second
+    #[arg(long, conflicts_with_all = ["message", "wait", "timeout"])]
+    pub(crate) watch: bool,
+    /// Write one JSON object, for programs; with --watch one each second
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+impl FleetArgs {
+    /// Returns `true` if the view fills the terminal.
+    pub(crate) const fn is_full_screen(&self, is_terminal: bool) -> bool {
+        self.watch && is_terminal && !self.json
+    }
 }
 
 /// The stream of a message, and its id there.

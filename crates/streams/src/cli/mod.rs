@@ -1,6 +1,7 @@
 //! The definition of the command line: `--help`, the completions and the man pages.
 
 mod dead_letters;
+mod drill;
 mod explain;
 mod fleet;
 mod parse;
@@ -18,6 +19,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 pub(crate) use dead_letters::{DeadLettersArgs, DeadLettersCommand, Picked};
+pub(crate) use drill::DrillArgs;
 pub(crate) use explain::ExplainArgs;
 pub(crate) use fleet::{FleetArgs, MessageId};
 pub(crate) use parse::one_line;
@@ -146,6 +148,9 @@ Example:
     /// Report whether all replicas have applied a message, and how fast
     #[command(after_help = fleet::EXAMPLES)]
     Fleet(FleetArgs),
+    /// Publish a harmless revocation, and measure when every replica has applied it
+    #[command(after_help = drill::EXAMPLES)]
+    Drill(DrillArgs),
     /// Print a script that completes this program's command line
     Completions {
         /// The shell to print it for

@@ -1,6 +1,5 @@
 //! `explain`: reports if a token would be denied now, why, and by which message.
 
-mod token;
 mod trace;
 
 use std::io::Write;
@@ -19,6 +18,7 @@ use crate::cli::ExplainArgs;
 use crate::outcome::{Failure, Outcome};
 use crate::settings::Sources;
 use crate::text::span;
+use crate::token::Token;
 use crate::watch::read_history;
 
 /// The answer. It contains ids of the token, and never the token itself.
@@ -55,7 +55,7 @@ pub(crate) async fn explain(
             checks.lifetime = false;
             claims
         }
-        None => token::claims(std::io::stdin())?,
+        None => Token::read(std::io::stdin(), "the token on standard input")?.claims,
     };
     let now = Inspector::connect(&settings).await?.time().await?;
     // A follower applies every message in the streams, of any age.

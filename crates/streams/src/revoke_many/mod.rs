@@ -35,7 +35,7 @@ use crate::output::{confirm, note};
 use crate::publishing::{connect, verified};
 use crate::settings::Sources;
 use crate::text::{plain, span};
-use crate::watch::EndSignals;
+use crate::signals::EndSignals;
 
 const STREAM: Stream = Stream::SessionsRevoke;
 /// The approximate length at which producers trim the stream.

@@ -11,7 +11,7 @@ use super::journal::Journal;
 use super::pace::Pace;
 use super::progress::Progress;
 use crate::outcome::Failure;
-use crate::watch::EndSignals;
+use crate::signals::EndSignals;
 
 /// The end of the publishing.
 #[derive(Debug)]

@@ -1,7 +1,6 @@
 //! `watch`: follows the streams live, as a service does.
 
 mod screen;
-mod signal;
 mod tally;
 mod terminal;
 
@@ -12,7 +11,6 @@ use caracal_revocation_state::{NotReady, Revocations};
 use caracal_revocation_stream::{InspectError, StreamTail, TailedMessage};
 use tokio::time::Instant;
 
-pub(crate) use signal::EndSignals;
 pub(crate) use terminal::screen;
 
 use crate::cli::WatchArgs;

@@ -6,14 +6,12 @@ use caracal_revocation_admin::{Inspector, KeyReport};
 use caracal_revocation_event::Stream;
 use caracal_revocation_stream::{Settings, StreamTail};
 use ratatui::DefaultTerminal;
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::screen::{View, draw};
-use super::signal::EndSignals;
 use super::tally::{ShownMessage, Tally};
 use super::{PAUSE, open};
 use crate::cli::WatchArgs;
+use crate::full_screen::{KeyCommand, Keyboard, full_screen};
 use crate::outcome::{Failure, Outcome};
 use crate::settings::Sources;
 
@@ -21,38 +19,20 @@ const FRAME: Duration = Duration::from_millis(250);
 /// The time between two counts of the dead-letter streams.
 const COUNT_EVERY: Duration = Duration::from_secs(2);
 
-/// A command from the keyboard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum KeyCommand {
-    Quit,
-    Pause,
-}
-
 pub(crate) async fn screen(sources: &Sources, args: &WatchArgs) -> Result<Outcome, Failure> {
     let settings = sources.settings()?;
     // Opened before the terminal changes mode, so that errors of settings appear as plain text.
     let mut watch = open(sources, args).await?;
-    let mut ends = EndSignals::listen()?;
-    let mut terminal = ratatui::try_init()?;
-    let result = tokio::select! {
-        result = show(&mut terminal, &settings, &mut watch) => result,
-        signal = ends.next() => Ok(Outcome::Signal(signal)),
-    };
-    // After a signal or an error, the terminal may be gone: ignore that it cannot be restored.
-    let restored = ratatui::try_restore();
-    if matches!(result, Ok(Outcome::Ok)) {
-        restored?;
-    }
-    result
+    full_screen(async |terminal, keys| show(terminal, keys, &settings, &mut watch).await).await
 }
 
 /// Shows the view until the user quits.
 async fn show(
     terminal: &mut DefaultTerminal,
+    keys: &mut Keyboard,
     settings: &Settings,
     watch: &mut StreamTail,
 ) -> Result<Outcome, Failure> {
-    let mut keys = keyboard();
     let mut view = View::default();
     let mut tally = Tally::new();
     let mut counter = Counter::new(settings);
@@ -92,35 +72,6 @@ async fn show(
         drawn = Some(Instant::now());
         view.dead_letters = counter.count().await;
         terminal.draw(|frame| draw(frame, &view, &tally, watch.revocations()))?;
-    }
-}
-
-/// Reads the keyboard on a separate thread until the receiver is dropped.
-fn keyboard() -> UnboundedReceiver<KeyCommand> {
-    let (sender, receiver) = unbounded_channel();
-    std::thread::spawn(move || {
-        while let Ok(event) = event::read() {
-            let Some(command) = key_command(&event) else { continue };
-            if sender.send(command).is_err() {
-                return;
-            }
-        }
-    });
-    receiver
-}
-
-fn key_command(event: &Event) -> Option<KeyCommand> {
-    let Event::Key(key) = event else { return None };
-    if key.kind != KeyEventKind::Press {
-        return None;
-    }
-    match key.code {
-        KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => {
-            Some(KeyCommand::Quit)
-        }
-        KeyCode::Char('q') | KeyCode::Esc => Some(KeyCommand::Quit),
-        KeyCode::Char('p') => Some(KeyCommand::Pause),
-        _ => None,
     }
 }
 

@@ -12,12 +12,16 @@
 use caracal_test_support::{certificates, postgres_server, proxy, redis_server};
 
 mod program;
+mod replica_process;
+mod tmux;
 
 mod cluster;
 mod dead_letters;
 mod doctor;
+mod drill;
 mod explaining;
 mod fleet;
+mod fleet_live;
 mod healthy;
 mod large;
 mod messages;
