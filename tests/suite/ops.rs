@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use caracal_test_support::terminal::built;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -191,6 +192,50 @@ fn runbook_has_a_section_for_each_alert() {
     let headings: BTreeSet<_> =
         headings.filter(|name| name.starts_with("Caracal")).map(str::to_owned).collect();
     assert_eq!(headings, alerts());
+}
+
+/// Returns the annotations of each alert, by its name.
+fn annotations() -> Vec<(String, Vec<(String, String)>)> {
+    let rules = read("ops/prometheus/caracal-revocation.rules.yml");
+    let alert = |rule: &str| {
+        let name = rule.lines().next().unwrap().to_owned();
+        let lines = rule.lines().skip_while(|line| line.trim() != "annotations:").skip(1);
+        let lines = lines.map_while(|line| line.strip_prefix("          ")?.split_once(": "));
+        let text = |value: &str| value.trim_matches('\'').replace("\'\'", "'");
+        (name, lines.map(|(key, value)| (key.to_owned(), text(value))).collect())
+    };
+    rules.split("- alert: ").skip(1).map(alert).collect()
+}
+
+#[test]
+fn each_alert_names_impact_first_command_and_its_section() {
+    let all = annotations();
+    assert_eq!(all.len(), alerts().len());
+    for (alert, annotations) in all {
+        let keys: Vec<_> = annotations.iter().map(|(key, _)| key.as_str()).collect();
+        assert_eq!(keys, ["summary", "impact", "first_command", "runbook_url"], "{alert}");
+        let [_, impact, command, url] = annotations.as_slice() else { panic!("{alert}") };
+        let people = ["users ", "an attacker ", "gets no traffic"];
+        assert!(people.iter().any(|who| impact.1.contains(who)), "{alert}: {}", impact.1);
+        let section = format!("docs/runbook.md#{}", alert.to_lowercase());
+        assert_eq!(url.1, section, "{alert}");
+        assert_runs(&alert, &command.1.replace("{{ $labels.instance }}", "127.0.0.1:9464"));
+    }
+}
+
+/// Asserts that a shell can parse the command, and that a program of this repository accepts it.
+fn assert_runs(alert: &str, command: &str) {
+    let parsed = Command::new("bash").args(["-n", "-c", command]).status().unwrap();
+    assert!(parsed.success(), "{alert}: {command}");
+    let program = command.split(' ').next().unwrap();
+    let known = ["curl", "promtool", "psql", "date", "journalctl", "ps"];
+    if ["caracal-streams", "caracal-guard"].contains(&program) {
+        let args = command.split(' ').skip(1).chain(["--help"]);
+        let output = Command::new(built(program)).args(args).output().unwrap();
+        assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    } else {
+        assert!(known.contains(&program), "{alert}: {command}");
+    }
 }
 
 #[tokio::test]

@@ -34,8 +34,8 @@ use crate::outcome::{Failure, Outcome};
 use crate::output::{confirm, note};
 use crate::publishing::{connect, verified};
 use crate::settings::Sources;
-use crate::text::{plain, span};
 use crate::signals::EndSignals;
+use crate::text::{plain, span};
 
 const STREAM: Stream = Stream::SessionsRevoke;
 /// The approximate length at which producers trim the stream.
