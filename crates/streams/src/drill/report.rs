@@ -92,8 +92,7 @@ impl Report {
         let replicas: Vec<_> = results.replicas.iter().map(line).collect();
         let has = |is: fn(State) -> bool| replicas.iter().any(|line| is(line.state));
         let is_slow = |seconds: f64| seconds > within.as_secs_f64();
-        let is_slow_probe =
-            |probe: &ProbeReport| probe.denied_seconds.is_none_or(|seconds| is_slow(seconds));
+        let is_slow_probe = |probe: &ProbeReport| probe.denied_seconds.is_none_or(is_slow);
         let failures = [
             (Stage::Published, results.published > within),
             (

@@ -157,7 +157,7 @@ impl fmt::Display for Radius {
         }
         match by_application.len() {
             0 => {}
-            ..=NAMED => f.write_str(")")?,
+            1..=NAMED => f.write_str(")")?,
             more => write!(f, ", and {} more applications)", more - NAMED)?,
         }
         write!(f, "\n  {}{delegations}", number(delegations.total, "delegation"))

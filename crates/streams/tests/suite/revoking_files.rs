@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use caracal_revocation::Follower;
@@ -13,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::program::{KEY, Program, at, client};
 use crate::redis_server::RedisServer;
+use crate::tmux::Tmux;
 
 pub(crate) const STREAM: &str = "caracal.sessions.revoke";
 
@@ -197,65 +197,19 @@ fn fails_if_a_replica_does_not_apply_in_time() {
     more.prints(&["only 1 of 3 applied", "1 replica wrote a receipt"]);
 }
 
-/// A tmux server of its own, and its one terminal.
-struct Tmux(TempDir);
-
-impl Tmux {
-    fn start(command: &str) -> Self {
-        let tmux = Self(TempDir::new().unwrap());
-        let size = ["-x", "120", "-y", "30"];
-        tmux.run(&[&["-f", "/dev/null", "new-session", "-d"], &size[..], &[command]].concat());
-        tmux
-    }
-
-    fn run(&self, args: &[&str]) -> String {
-        let mut command = Command::new("tmux");
-        command.env("TMUX_TMPDIR", self.0.path()).env_remove("TMUX").args(args);
-        let output = command.output().expect("tmux is installed (on Debian: apt-get install tmux)");
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-
-    /// Waits until the screen meets the condition, and returns it.
-    #[track_caller]
-    fn wait_for(&self, what: &str, is_so: impl Fn(&str) -> bool) -> String {
-        let start = Instant::now();
-        loop {
-            let screen = self.run(&["capture-pane", "-p"]);
-            if is_so(&screen) {
-                return screen;
-            }
-            assert!(start.elapsed().as_secs() < 60, "{what} never appeared:\n{screen}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-impl Drop for Tmux {
-    fn drop(&mut self) {
-        self.run(&["kill-server"]);
-    }
-}
-
 #[test]
 fn asks_and_shows_a_bar_in_a_terminal() {
     let (server, folder) = (RedisServer::start(), TempDir::new().unwrap());
     ids_file(folder.path(), 200);
-    let program = env!("CARGO_BIN_EXE_caracal-streams");
-    let tmux = Tmux::start(&format!(
-        "cd {}; env -i HOME=/nonexistent REDIS_URL={} STREAMS_HMAC_KEY={KEY} {program} publish \
-         revoke --zone z-1 --from-file ids.txt --rate 100; echo code=$?.; cat",
-        folder.path().display(),
-        server.url(),
-    ));
-    let asked = tmux.wait_for("the question", |screen| screen.contains("Publish? [y/N]"));
-    assert!(asked.contains("200 authority records"), "{asked}");
+    let ids = folder.path().join("ids.txt");
+    let args = format!("publish revoke --zone z-1 --from-file {} --rate 100", ids.display());
+    let terminal = Tmux::run(&server, &args, (120, 30));
+    terminal.wait_for(&["Publish? [y/N]", "200 authority records"]);
     assert_eq!(client(&server).number(&format!("EXISTS {STREAM}")), 0);
-    tmux.run(&["send-keys", "y", "Enter"]);
-    let bar =
-        tmux.wait_for("the bar", |screen| screen.contains("[#####") && screen.contains("..]"));
-    assert!(bar.contains("of 200, ") && bar.contains(" left"), "{bar}");
+    terminal.keys("y");
+    terminal.keys("Enter");
+    let bar = terminal.wait_for(&["[#####", "..]", "of 200, ", " left"]);
     assert_eq!(bar.matches("of 200").count(), 1, "one line, drawn again: {bar}");
-    let end = tmux.wait_for("the end", |screen| screen.contains("code=0."));
-    assert!(end.contains("published 200 messages in"), "{end}");
+    let end = terminal.wait_for(&["code=0.", "published 200 messages in"]);
     assert!(!end.contains("[####"), "the bar is removed: {end}");
 }

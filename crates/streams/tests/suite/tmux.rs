@@ -42,14 +42,14 @@ impl Tmux {
         self.command(&["capture-pane", "-p"])
     }
 
-    /// Waits until the screen shows all these parts.
+    /// Waits until the screen shows all these parts, and returns it.
     #[track_caller]
-    pub(crate) fn wait_for(&self, parts: &[&str]) {
+    pub(crate) fn wait_for(&self, parts: &[&str]) -> String {
         let begun = std::time::Instant::now();
         loop {
             let screen = self.screen();
             if parts.iter().all(|part| screen.contains(part)) {
-                return;
+                return screen;
             }
             assert!(begun.elapsed() < DEADLINE, "never shown: {parts:?}\n{screen}");
             std::thread::sleep(std::time::Duration::from_millis(50));
