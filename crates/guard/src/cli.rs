@@ -67,7 +67,7 @@ pub(crate) struct Flags {
     /// Answer HAProxy's SPOE [env: CARACAL_GUARD_SPOE]
     #[arg(long, value_name = "HOST:PORT", help_heading = "Listeners")]
     pub(crate) spoe: Option<String>,
-    /// Answer /metrics, /health and /ready [env: CARACAL_GUARD_OPERATIONS]
+    /// Answer /metrics, /health, /ready, /status and a page at / [env: CARACAL_GUARD_OPERATIONS]
     #[arg(long, value_name = "HOST:PORT", help_heading = "Listeners")]
     pub(crate) operations: Option<String>,
     /// The issuer of mandates: the URL of the STS [env: CARACAL_ISSUER]

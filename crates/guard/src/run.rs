@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use caracal_revocation::baseline::Reload;
 use caracal_revocation::metrics::{Exporter, Operations};
 use caracal_revocation::{Follower, Revocations};
 use tokio::net::TcpListener;
@@ -11,7 +12,7 @@ use tokio::task::JoinSet;
 use crate::baseline;
 use crate::check;
 use crate::cli::Flags;
-use crate::config::{Config, ConfigError, File, Limits};
+use crate::config::{Config, ConfigError, File, Limits, OperationsConfig};
 use crate::envoy::Envoy;
 use crate::parts::Parts;
 use crate::proxy::{Certificate, Proxy};
@@ -24,7 +25,7 @@ use crate::spoe;
 const ENVOY_STREAMS: u32 = 100_000;
 
 /// Gives new routes to a front.
-type Reload = Box<dyn Fn(&Routes) + Send>;
+type NewRoutes = Box<dyn Fn(&Routes) + Send>;
 
 /// Reads the configuration from the flags, the environment and the file.
 pub(crate) fn configure(flags: &Flags) -> Result<Config, ConfigError> {
@@ -53,6 +54,7 @@ pub(crate) async fn run(flags: Flags) -> Result<(), ConfigError> {
     let (stop, shutdown) = Shutdown::channel();
     let follower = baseline::add(Follower::new(config.follower.clone()), &config.database)?;
     let revocations = follower.revocations();
+    let reload = follower.reload_handle();
     let parts = Parts::new(&config.follower, revocations.clone());
     let routes = parts.routes(&config)?;
     // The follower ends last, so that a revocation still cuts requests that have time to end.
@@ -60,7 +62,7 @@ pub(crate) async fn run(flags: Flags) -> Result<(), ConfigError> {
     let follower = tokio::spawn(follower.run(async move { follower_stops.wait().await }));
     let mut tasks = JoinSet::new();
 
-    let mut reloads: Vec<Reload> = Vec::new();
+    let mut reloads: Vec<NewRoutes> = Vec::new();
     if let Some(address) = config.listeners.check {
         let listener = bind("CARACAL_GUARD_CHECK", address).await?;
         let checks = check::Checks::new(&routes);
@@ -98,14 +100,14 @@ pub(crate) async fn run(flags: Flags) -> Result<(), ConfigError> {
 
     // Last, so that `/ready` answers only once every front listens.
     if let Some(address) = config.listeners.operations {
-        let operations = operations(&config, &revocations, exporter)?;
+        let operations = operations(&config.operations, &revocations, exporter, reload)?;
         let listener = bind("CARACAL_GUARD_OPERATIONS", address).await?;
         tasks.spawn(serve(listener, operations, config.limits, shutdown.clone()));
     }
 
     let mut signals = Signals::new().map_err(|error| ConfigError::new("signals", error))?;
     while let Signal::Reload = signals.next().await {
-        reload(&flags, &config, &parts, &reloads);
+        reload_configuration(&flags, &config, &parts, &reloads);
     }
     tracing::info!("stopping: running requests have time to end");
     let _ = stop.send(true);
@@ -117,14 +119,16 @@ pub(crate) async fn run(flags: Flags) -> Result<(), ConfigError> {
 
 /// Reads the configuration again. One that is invalid, or that changes more than routes, tokens and
 /// policies, changes nothing and is reported.
-fn reload(flags: &Flags, running: &Config, parts: &Parts, reloads: &[Reload]) {
+fn reload_configuration(flags: &Flags, running: &Config, parts: &Parts, reloads: &[NewRoutes]) {
     let result = configure(flags).and_then(|config| {
         if config.listeners != running.listeners
             || config.proxy != running.proxy
             || config.limits != running.limits
             || config.envoy != running.envoy
+            || config.operations != running.operations
         {
-            let problem = "listeners, proxy, limits and envoy change only with a restart";
+            let problem =
+                "listeners, operations, proxy, limits and envoy change only with a restart";
             return Err(ConfigError::new("listen", problem));
         }
         parts.routes(&config)
@@ -141,17 +145,28 @@ fn reload(flags: &Flags, running: &Config, parts: &Parts, reloads: &[Reload]) {
     }
 }
 
+/// Creates the service of the operations listener.
 fn operations(
-    config: &Config,
+    config: &OperationsConfig,
     revocations: &Revocations,
     exporter: Exporter,
+    reload: Reload,
 ) -> Result<Operations, ConfigError> {
-    let operations = Operations::new(revocations.clone()).with_metrics(move || exporter.render());
-    let Some(path) = &config.operations_bearer else { return Ok(operations) };
-    let token = std::fs::read_to_string(path).map_err(|error| {
-        ConfigError::new("operations.bearer_file", format!("{}: {error}", path.display()))
-    })?;
-    Ok(operations.with_bearer(token.trim()))
+    let mut operations =
+        Operations::new(revocations.clone()).with_metrics(move || exporter.render()).with_page();
+    if let Some(path) = &config.bearer_file {
+        let token = std::fs::read_to_string(path).map_err(|error| {
+            ConfigError::new("operations.bearer_file", format!("{}: {error}", path.display()))
+        })?;
+        operations = operations.with_bearer(token.trim());
+    }
+    if config.insecure_show_details {
+        operations = operations.insecure_show_details();
+    }
+    if let Some(token) = &config.reload_token {
+        operations = operations.with_reload(token.reveal(), move || reload.start());
+    }
+    Ok(operations)
 }
 
 async fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener, ConfigError> {

@@ -73,8 +73,12 @@ pub(crate) struct Policy {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Operations {
-    /// The path of a file with the bearer token of `/metrics`.
+    /// The path of a file with the bearer token of `/metrics` and of details at `/status`.
     pub(crate) bearer_file: Option<std::path::PathBuf>,
+    /// The path of a file with the bearer token of `/revocations/reload`.
+    pub(crate) reload_token_file: Option<std::path::PathBuf>,
+    /// Shows the details at `/status` and `/` without a token.
+    pub(crate) insecure_show_details: Option<bool>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

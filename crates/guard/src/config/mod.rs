@@ -4,6 +4,7 @@ mod database;
 mod error;
 mod file;
 mod limits;
+mod operations;
 mod policy;
 mod proxy;
 mod resolve;
@@ -13,6 +14,7 @@ pub(crate) use database::Database;
 pub(crate) use error::ConfigError;
 pub(crate) use file::File;
 pub(crate) use limits::Limits;
+pub(crate) use operations::OperationsConfig;
 #[cfg(feature = "opa")]
 pub(crate) use policy::PolicyConfig;
 pub(crate) use proxy::{ProxyConfig, TlsFiles};

@@ -1,7 +1,6 @@
 //! Resolves each setting from its three sources, and checks it.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use caracal_revocation::Settings;
@@ -14,6 +13,7 @@ use super::database::Database;
 use super::error::ConfigError;
 use super::file::{self, File};
 use super::limits::Limits;
+use super::operations::OperationsConfig;
 use super::policy;
 #[cfg(feature = "opa")]
 use super::policy::PolicyConfig;
@@ -37,7 +37,7 @@ pub(crate) struct Config {
     pub(crate) database: Database,
     pub(crate) routes: Vec<RouteRules>,
     pub(crate) default_route: RouteRules,
-    pub(crate) operations_bearer: Option<PathBuf>,
+    pub(crate) operations: OperationsConfig,
     pub(crate) envoy: Envoy,
     pub(crate) limits: Limits,
 }
@@ -227,7 +227,7 @@ impl Config {
             database: Database::resolve(lookup),
             routes,
             default_route,
-            operations_bearer: file.operations.bearer_file.clone(),
+            operations: OperationsConfig::resolve(environment, &file.operations)?,
             envoy: Envoy { timeout_from_exp: file.envoy.timeout_from_exp.unwrap_or(false) },
             limits: Limits::resolve(&file.limits)?,
         })

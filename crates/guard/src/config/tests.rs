@@ -141,6 +141,13 @@ fn switch_has_the_same_order() {
             gateway.to_owned(),
             |config| config.single_use == SingleUse::On,
         ),
+        (
+            "",
+            "CARACAL_GUARD_INSECURE_SHOW_DETAILS",
+            "operations.insecure_show_details",
+            String::new(),
+            |config| config.operations.insecure_show_details,
+        ),
         ("", open, "tokens.insecure_single_use_fail_open", format!("{gateway}{once}"), |config| {
             config.single_use == SingleUse::InsecureFailOpen
         }),
@@ -265,6 +272,37 @@ fn wrong_setting_is_named_and_no_secret_is_shown() {
         ),
         (&[], route("policy = true"), "CARACAL_GUARD_POLICY_FOLDER", "missing"),
         (&[], "limits.connections = 0".into(), "limits.connections", "above 0"),
+        // The operations listener.
+        (
+            &[("CARACAL_GUARD_RELOAD_TOKEN", "s3cret")],
+            String::new(),
+            "CARACAL_GUARD_RELOAD_TOKEN",
+            "shorter than 16",
+        ),
+        (
+            &[("CARACAL_GUARD_RELOAD_TOKEN", "s3cret and a second word")],
+            String::new(),
+            "CARACAL_GUARD_RELOAD_TOKEN",
+            "only letters, digits",
+        ),
+        (
+            &[("CARACAL_GUARD_RELOAD_TOKEN_FILE", "/no/such/file")],
+            String::new(),
+            "CARACAL_GUARD_RELOAD_TOKEN_FILE",
+            "/no/such/file: No such file",
+        ),
+        (
+            &[],
+            "operations.reload_token_file = '/no/such/file'".into(),
+            "operations.reload_token_file",
+            "/no/such/file: No such file",
+        ),
+        (
+            &[("CARACAL_GUARD_INSECURE_SHOW_DETAILS", "1")],
+            String::new(),
+            "CARACAL_GUARD_INSECURE_SHOW_DETAILS",
+            "true or false",
+        ),
         // Settings of the library.
         (&[("REDIS_URL", "")], String::new(), "REDIS_URL", "not set"),
         (&[("REDIS_URL", "http://:s3cret@host")], String::new(), "REDIS_URL", "not an address"),
@@ -310,8 +348,32 @@ fn policy_comes_from_environment_or_file_and_needs_a_route() {
 }
 
 #[test]
+fn reload_token_comes_from_one_source_without_white_space() {
+    let folder = tempfile::TempDir::with_prefix("token-").unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let (a, c) = (write("a", " token-in-a-file-a\n"), write("c", "token-in-a-file-c"));
+    let b = "token-in-a-variable-b";
+    let file = format!("operations.reload_token_file = '{c}'");
+    let read = |more: &[(&str, &str)], file: &str| {
+        let token = resolve(&[], more, file).unwrap().operations.reload_token;
+        token.map(|token| token.reveal().to_owned())
+    };
+    let (in_file, in_variable) =
+        (("CARACAL_GUARD_RELOAD_TOKEN_FILE", &*a), ("CARACAL_GUARD_RELOAD_TOKEN", b));
+    assert_eq!(read(&[in_file, in_variable], &file).as_deref(), Some("token-in-a-file-a"));
+    assert_eq!(read(&[in_variable], &file).as_deref(), Some(b));
+    assert_eq!(read(&[], &file).as_deref(), Some("token-in-a-file-c"));
+    assert_eq!(read(&[], ""), None);
+}
+
+#[test]
 fn debug_of_configuration_shows_no_secret() {
     let secrets = [
+        ("CARACAL_GUARD_RELOAD_TOKEN", "s3cret-s3cret-s3cret"),
         ("REDIS_URL", "redis://user:s3cret@127.0.0.1"),
         ("DATABASE_URL", "postgres://user:s3cret@127.0.0.1/caracal"),
         ("DATABASE_URL_FILE", "/run/s3cret"),

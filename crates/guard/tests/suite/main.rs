@@ -9,6 +9,7 @@
     reason = "tests may panic, their helpers too"
 )]
 
+mod browser;
 mod exchange;
 mod front;
 mod front_cases;
@@ -42,5 +43,6 @@ mod reloads;
 mod settings_page;
 mod single_use;
 mod spoe;
+mod status;
 mod traefik;
 mod trial;
