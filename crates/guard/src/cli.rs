@@ -70,6 +70,10 @@ pub(crate) struct Flags {
     /// Answer /metrics, /health, /ready, /status and a page at / [env: CARACAL_GUARD_OPERATIONS]
     #[arg(long, value_name = "HOST:PORT", help_heading = "Listeners")]
     pub(crate) operations: Option<String>,
+    /// Write receipts under this name, for `caracal-streams fleet` and `drill` [env:
+    /// CARACAL_GUARD_REPLICA]
+    #[arg(long, value_name = "NAME", help_heading = "Listeners")]
+    pub(crate) replica: Option<String>,
     /// The issuer of mandates: the URL of the STS [env: CARACAL_ISSUER]
     #[arg(long, value_name = "URL", help_heading = "Tokens")]
     pub(crate) issuer: Option<String>,

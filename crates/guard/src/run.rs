@@ -52,7 +52,10 @@ pub(crate) async fn run(flags: Flags) -> Result<(), ConfigError> {
     let exporter = Exporter::install().map_err(|error| ConfigError::new("metrics", error))?;
     reloads::register();
     let (stop, shutdown) = Shutdown::channel();
-    let follower = baseline::add(Follower::new(config.follower.clone()), &config.database)?;
+    let mut follower = baseline::add(Follower::new(config.follower.clone()), &config.database)?;
+    if let Some(replica) = &config.replica {
+        follower = follower.with_receipts(replica);
+    }
     let revocations = follower.revocations();
     let reload = follower.reload_handle();
     let parts = Parts::new(&config.follower, revocations.clone());
@@ -126,9 +129,10 @@ fn reload_configuration(flags: &Flags, running: &Config, parts: &Parts, reloads:
             || config.limits != running.limits
             || config.envoy != running.envoy
             || config.operations != running.operations
+            || config.replica != running.replica
         {
-            let problem =
-                "listeners, operations, proxy, limits and envoy change only with a restart";
+            let problem = "listeners, operations, replica, proxy, limits and envoy change only \
+                           with a restart";
             return Err(ConfigError::new("listen", problem));
         }
         parts.routes(&config)

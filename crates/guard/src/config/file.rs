@@ -79,6 +79,8 @@ pub(crate) struct Operations {
     pub(crate) reload_token_file: Option<std::path::PathBuf>,
     /// Shows the details at `/status` and `/` without a token.
     pub(crate) insecure_show_details: Option<bool>,
+    /// The name under which the follower writes receipts.
+    pub(crate) replica: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

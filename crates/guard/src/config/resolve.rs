@@ -38,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) routes: Vec<RouteRules>,
     pub(crate) default_route: RouteRules,
     pub(crate) operations: OperationsConfig,
+    /// The name under which the follower writes receipts.
+    pub(crate) replica: Option<String>,
     pub(crate) envoy: Envoy,
     pub(crate) limits: Limits,
 }
@@ -227,6 +229,7 @@ impl Config {
             database: Database::resolve(lookup),
             routes,
             default_route,
+            replica: text(&flags.replica, "CARACAL_GUARD_REPLICA", &file.operations.replica),
             operations: OperationsConfig::resolve(environment, &file.operations)?,
             envoy: Envoy { timeout_from_exp: file.envoy.timeout_from_exp.unwrap_or(false) },
             limits: Limits::resolve(&file.limits)?,

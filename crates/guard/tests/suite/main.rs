@@ -39,6 +39,7 @@ mod ops;
 mod packages;
 mod policy;
 mod proxy;
+mod receipts;
 mod reloads;
 mod settings_page;
 mod single_use;

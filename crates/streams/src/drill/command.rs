@@ -34,7 +34,7 @@ pub(crate) async fn drill(
         services: &args.ready,
         zone: args.zone.as_deref().unwrap_or(ZONE),
         probe,
-        client: HttpClient::new()?,
+        client: HttpClient::for_urls(args.ready.iter().chain(&args.probe))?,
     };
     if let Some(every) = args.every {
         return repeat(&plan, every, args.metrics_listen, args.json, out).await;

@@ -17,14 +17,13 @@ const WITHIN: Duration = Duration::from_secs(5);
 /// The part of a body that is read.
 const MAX_BODY: usize = 64 << 10;
 
-#[cfg(feature = "tls")]
-type Connector = hyper_rustls::HttpsConnector<HttpConnector>;
-#[cfg(not(feature = "tls"))]
-type Connector = HttpConnector;
-
 /// A client for HTTP, and for HTTPS with the certificates of the operating system.
 #[derive(Clone)]
-pub(super) struct HttpClient(Client<Connector, Empty<Bytes>>);
+pub(super) enum HttpClient {
+    Plain(Client<HttpConnector, Empty<Bytes>>),
+    #[cfg(feature = "tls")]
+    Tls(Client<hyper_rustls::HttpsConnector<HttpConnector>, Empty<Bytes>>),
+}
 
 /// An answer of a service. The body is empty if it is too large.
 #[derive(Debug)]
@@ -34,8 +33,27 @@ pub(super) struct Answer {
 }
 
 impl HttpClient {
-    pub(super) fn new() -> Result<Self, Failure> {
-        Ok(Self(Client::builder(TokioExecutor::new()).build(connector()?)))
+    /// Creates a client for these URLs. Needs certificates only for HTTPS.
+    pub(super) fn for_urls<'u>(mut urls: impl Iterator<Item = &'u Uri>) -> Result<Self, Failure> {
+        if urls.any(|url| url.scheme_str() == Some("https")) {
+            return Self::tls();
+        }
+        Ok(Self::Plain(Client::builder(TokioExecutor::new()).build(HttpConnector::new())))
+    }
+
+    #[cfg(feature = "tls")]
+    fn tls() -> Result<Self, Failure> {
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        let builder = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_provider_and_native_roots(provider)
+            .map_err(|error| Failure::new(format!("no certificates of the system: {error}")))?;
+        let connector = builder.https_or_http().enable_http1().build();
+        Ok(Self::Tls(Client::builder(TokioExecutor::new()).build(connector)))
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn tls() -> Result<Self, Failure> {
+        Err(Failure::new("https: this program was built without the feature `tls`"))
     }
 
     /// Sends a `GET` request. The error is the reason that there is no answer.
@@ -50,7 +68,12 @@ impl HttpClient {
         }
         let request = request.body(Empty::new()).map_err(|error| error.to_string())?;
         let answer = async {
-            let answer = self.0.request(request).await.map_err(|error| chain(&error))?;
+            let answer = match self {
+                Self::Plain(client) => client.request(request).await,
+                #[cfg(feature = "tls")]
+                Self::Tls(client) => client.request(request).await,
+            };
+            let answer = answer.map_err(|error| chain(&error))?;
             let (parts, body) = answer.into_parts();
             let body = Limited::new(body, MAX_BODY).collect().await;
             let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
@@ -59,20 +82,6 @@ impl HttpClient {
         let late = || format!("no answer within {} s", WITHIN.as_secs());
         tokio::time::timeout(WITHIN, answer).await.unwrap_or_else(|_| Err(late()))
     }
-}
-
-#[cfg(feature = "tls")]
-fn connector() -> Result<Connector, Failure> {
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    let builder = hyper_rustls::HttpsConnectorBuilder::new()
-        .with_provider_and_native_roots(provider)
-        .map_err(|error| Failure::new(format!("no certificates of the system: {error}")))?;
-    Ok(builder.https_or_http().enable_http1().build())
-}
-
-#[cfg(not(feature = "tls"))]
-fn connector() -> Result<Connector, Failure> {
-    Ok(HttpConnector::new())
 }
 
 /// Returns the error and its causes as one line.

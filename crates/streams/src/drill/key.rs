@@ -4,7 +4,7 @@
 //! deny every request. So a drill must not publish with a wrong key.
 
 use caracal_revocation_admin::{Inspector, KeyReport};
-use caracal_revocation_event::{Message, Stream, StreamId};
+use caracal_revocation_event::{KeySlot, Message, Stream, StreamId};
 use caracal_revocation_stream::{InspectError, Settings};
 
 use super::stage::{NoAnswer, Stage};
@@ -52,8 +52,12 @@ async fn verifies(
     after: StreamId,
 ) -> Result<Option<bool>, InspectError> {
     let entries = inspector.entries(stream.name(), after, CHECKED).await?;
-    let is_verified =
-        |fields: &[(&[u8], &[u8])]| settings.keys().verify(&Message::new(stream, fields)).is_ok();
+    let is_verified = |fields: &[(&[u8], &[u8])]| {
+        let is_signed = fields.iter().any(|(name, _)| *name == b"_sig");
+        let event = settings.keys().verify(&Message::new(stream, fields));
+        // Without a key, every message is accepted; but those who sign reject an unsigned drill.
+        event.is_ok_and(|event| event.key() != KeySlot::Unsigned || !is_signed)
+    };
     let any = entries.iter().any(|entry| is_verified(&entry.fields()));
     Ok((!entries.is_empty()).then_some(any))
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use caracal_revocation_admin::Inspector;
 use caracal_revocation_event::MessageBuilder;
-use caracal_revocation_stream::{Publisher, Receipt, Settings};
+use caracal_revocation_stream::{InspectError, Publisher, Receipt, Settings};
 use http::Uri;
 use tokio::time::{Instant, sleep};
 
@@ -64,7 +64,10 @@ impl Plan<'_> {
             let probe = self.probe.as_ref()?;
             Some(probe.until_denied(&self.client, sent, deadline).await)
         };
-        let watching = watch(&mut inspector, &before, published, expected, sent, deadline);
+        let watching = async {
+            let fleet = Fleet::new(&before, published);
+            self.watch(inspector, fleet, expected, sent, deadline).await
+        };
         let (replicas, probe) = tokio::join!(watching, probing);
         let results = Results {
             message: format!("{stream}/{id}"),
@@ -76,6 +79,50 @@ impl Plan<'_> {
             probe,
         };
         Ok(Report::of(results, self.within))
+    }
+
+    /// Reads the receipts until all expected replicas have applied the message, at most until the
+    /// deadline. Survives an interruption of Redis that ends before.
+    async fn watch(
+        &self,
+        inspector: Inspector,
+        mut fleet: Fleet,
+        expected: usize,
+        sent: Instant,
+        deadline: Instant,
+    ) -> Result<Vec<Replica>, NoAnswer> {
+        let mut connected = Some(inspector);
+        loop {
+            let read = self.read(&mut connected).await;
+            let is_over = Instant::now() >= deadline;
+            match read {
+                Ok(receipts) => {
+                    fleet.observe(&receipts, sent.elapsed());
+                    if is_over || fleet.is_settled(expected) {
+                        return Ok(fleet.into_replicas());
+                    }
+                }
+                Err(error) if is_over => {
+                    let failure = Failure::from(error);
+                    return Err(Stage::Connect.failed()(Failure::new(format!(
+                        "the message was published, and its receipts cannot be read: {failure}"
+                    ))));
+                }
+                Err(_) => {}
+            }
+            sleep(EVERY).await;
+        }
+    }
+
+    /// Reads the receipts. After an error, the next call connects again.
+    async fn read(&self, connected: &mut Option<Inspector>) -> Result<Vec<Receipt>, InspectError> {
+        let mut inspector = match connected.take() {
+            Some(inspector) => inspector,
+            None => Inspector::connect(self.settings).await?,
+        };
+        let receipts = inspector.receipts().await?;
+        *connected = Some(inspector);
+        Ok(receipts)
     }
 
     /// Returns the anchor to revoke, and the message that revokes it.
@@ -94,37 +141,4 @@ fn random() -> Result<u128, getrandom::Error> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)?;
     Ok(u128::from_be_bytes(bytes))
-}
-
-/// Reads the receipts until all expected replicas have applied the message, at most until the
-/// deadline.
-async fn watch(
-    inspector: &mut Inspector,
-    before: &[Receipt],
-    message: Published,
-    expected: usize,
-    sent: Instant,
-    deadline: Instant,
-) -> Result<Vec<Replica>, NoAnswer> {
-    let mut fleet = Fleet::new(before, message);
-    loop {
-        let read = inspector.receipts().await;
-        let is_over = Instant::now() >= deadline;
-        match read {
-            Ok(receipts) => {
-                fleet.observe(&receipts, sent.elapsed());
-                if is_over || fleet.is_settled(expected) {
-                    return Ok(fleet.into_replicas());
-                }
-            }
-            Err(error) if is_over => {
-                let failure = Failure::from(error);
-                return Err(Stage::Connect.failed()(Failure::new(format!(
-                    "the message was published, and its receipts cannot be read: {failure}"
-                ))));
-            }
-            Err(_) => {}
-        }
-        sleep(EVERY).await;
-    }
 }

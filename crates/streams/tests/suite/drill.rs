@@ -11,7 +11,7 @@ use caracal_test_support::terminal::eventually;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::program::{Ended, KEY, OTHER_KEY, at, client};
+use crate::program::{Ended, KEY, OTHER_KEY, at, client, program};
 use crate::redis_server::RedisServer;
 use crate::replica_process::Replica;
 
@@ -109,6 +109,12 @@ fn wrong_key_publishes_nothing() {
         .with_code(2)
         .prints(&["STREAMS_HMAC_KEY", "nothing was published"]);
     assert_eq!(messages(&server), before);
+    let without_key = program().env("REDIS_URL", &server.url()).env("CARACAL_MODE", "dev");
+    without_key.run("drill").with_code(2).prints(&["STREAMS_HMAC_KEY"]);
+    assert_eq!(messages(&server), before);
+    // One forged message at the end does not make a right key wrong.
+    client(&server).run(&format!("XADD {REVOKE} * session_id forged"));
+    at(&server).run("drill --within 20s").with_code(0);
 }
 
 #[test]
@@ -190,6 +196,27 @@ fn redis_that_stops_after_the_message_leaves_no_answer() {
     let (code, text) = ended(drill);
     assert!(code == Some(2) && text.contains("was published"), "{code:?}: {text}");
     at(&server).run("drill").with_code(2).prints(&["caracal-streams:"]);
+}
+
+#[test]
+fn redis_that_restarts_within_the_bound_does_not_fail_the_drill() {
+    let mut server = RedisServer::start_with(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let frozen = Replica::start(&server, "gw-1");
+    eventually_code(&server, "drill --within 20s", 0);
+    let before = messages(&server);
+    frozen.freeze();
+    let drill = start(&server, "drill --within 25s");
+    eventually("the message is published", || messages(&server) > before);
+    server.kill();
+    server.restart();
+    frozen.thaw();
+    let (code, text) = ended(drill);
+    // The replica reads the message again after the restart, so its receipt shows no delay.
+    assert!(
+        text.contains("gw-1: applied") || text.contains("gw-1: NOT applied: it read"),
+        "{text}"
+    );
+    assert!(code.is_some_and(|code| code < 2), "an answer: {text}");
 }
 
 /// Answers every request with this status and body. Returns its port.

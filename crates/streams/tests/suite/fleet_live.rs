@@ -13,7 +13,7 @@ use crate::tmux::Tmux;
 #[test]
 fn shows_the_fleet_live_in_wide_and_narrow_terminals() {
     let server = RedisServer::start();
-    let _replica = Replica::start(&server, "gw-1");
+    let frozen = Replica::start(&server, "gw-1");
     at(&server).run("publish --yes revoke --zone z-1 --session ar-1").with_code(0);
     let terminal = Tmux::run(&server, "fleet --watch --expect 2", (100, 16));
     let _other = Replica::start(&server, "gw-2");
@@ -21,6 +21,17 @@ fn shows_the_fleet_live_in_wide_and_narrow_terminals() {
     terminal.resize(34, 10);
     terminal.wait_for(&["2 of 2 ready", "gw-1", "ready"]);
     assert!(!terminal.screen().contains("lag max"), "{}", terminal.screen());
+
+    frozen.freeze();
+    at(&server).run("publish --yes revoke --zone z-1 --session ar-2").with_code(0);
+    terminal.resize(100, 16);
+    terminal.wait_for(&["1 of 2 ready"]);
+    terminal.wait_for(&["gw-1", "GONE"]);
+    frozen.thaw();
+    terminal.wait_for(&["2 of 2 ready"]);
+    terminal.keys("q");
+    terminal.wait_for(&["code=0."]);
+    assert!(!terminal.screen().contains("replicas, the worst first"), "the screen is restored");
 }
 
 #[test]
