@@ -9,6 +9,7 @@ mod replayed;
 mod report;
 mod server_identity;
 mod state;
+mod tallies;
 #[cfg(test)]
 mod tests;
 mod track;

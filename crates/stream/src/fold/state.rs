@@ -18,7 +18,7 @@ use crate::snapshot::{Position, RestoredSnapshot};
 use crate::view_age::Reporter;
 
 use super::replayed::Applied;
-use super::report::Tallies;
+use super::tallies::Tallies;
 use super::track::{NEVER, Recuts, Throttles, Track};
 
 /// The shortest time between two invalidations of all zones for re-cut messages.
