@@ -44,6 +44,9 @@ pub const SINGLE_USE: &str = "+set %W~seen:jti:*";
 /// Rights for reading the receipts of a fleet, as `caracal-streams fleet` does.
 pub const FLEET: &str = "+info +scan +mget %R~caracal.revocation.receipt:*";
 
+/// Rights for `caracal-streams drill`, which reads receipts and publishes a revocation.
+pub const DRILL: &str = "+info +scan +mget %R~caracal.revocation.receipt:* +xinfo +xrange %R~caracal.* +xadd %W~caracal.sessions.revoke";
+
 /// Rights at the primary of a replica, for reading its replication offset. Dead letters and
 /// receipts are written there too, with their own rights.
 pub const PRIMARY: &str = "+info";

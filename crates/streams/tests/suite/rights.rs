@@ -91,6 +91,7 @@ fn shows_the_same_rights_in_every_place() {
         acl::RECEIPTS,
         acl::SINGLE_USE,
         acl::FLEET,
+        acl::DRILL,
         acl::PRIMARY,
         acl::SENTINEL,
         acl::CLUSTER,
@@ -116,13 +117,13 @@ fn shows_the_same_rights_in_every_place() {
     let has = |place: &str, line: &str| {
         assert!(lines_of_rights(&read(place)).iter().any(|found| found == line), "{place}: {line}");
     };
-    for line in known.iter().filter(|line| **line != acl::FLEET) {
+    for line in known.iter().filter(|line| ![acl::FLEET, acl::DRILL].contains(line)) {
         has("docs/settings.md", line);
     }
     for line in [acl::FOLLOWER, acl::CANARY, acl::RECEIPTS] {
         has("ops/redis.conf", line);
     }
-    for line in [acl::FOLLOWER, acl::RECEIPTS, acl::FLEET] {
+    for line in [acl::FOLLOWER, acl::RECEIPTS, acl::FLEET, acl::DRILL] {
         has("docs/caracal-streams.md", line);
     }
     let parts = format!("{} {} {}", acl::FOLLOW, acl::SETTINGS, acl::DEAD_LETTERS);
@@ -308,6 +309,25 @@ fn fleet_needs_exactly_the_documented_rights() {
         let ended = run_as(&server, "fleet", "fleet").with_code(2);
         assert!(ended.err.contains("NOPERM"), "{right}: {}", ended.err);
     }
+}
+
+#[test]
+fn drill_needs_exactly_the_documented_rights() {
+    let server = provisioned();
+    let mut client = client(&server);
+    let receipt = r#"{"replica":"gw-1"}"#;
+    client.run_with(&["SET", "caracal.revocation.receipt:gw-1", receipt]);
+    let drill = "drill --within 200ms";
+    for right in acl::DRILL.split(' ') {
+        let rest: Vec<_> = acl::DRILL.split(' ').filter(|word| *word != right).collect();
+        allow(&mut client, "drill", &rest.join(" "));
+        let ended = run_as(&server, "drill", drill).with_code(2);
+        assert!(ended.err.contains("NOPERM"), "{right}: {}", ended.err);
+    }
+    assert_eq!(client.number("XLEN caracal.sessions.revoke"), 0);
+    allow(&mut client, "drill", acl::DRILL);
+    run_as(&server, "drill", drill).with_code(1);
+    assert_eq!(client.number("XLEN caracal.sessions.revoke"), 1);
 }
 
 #[test]
