@@ -50,8 +50,7 @@ impl State {
         let staleness = self.freshness.staleness_at(now);
         let is_full = self.index.is_full();
         let has_horizon = self.horizon.is_any(now);
-        let epoch_is_stale =
-            checks.delegation_epoch && self.epoch_is_stale(subject.zone(), subject.epoch(), checks);
+        let epoch_is_stale = self.epoch_is_stale(subject.zone(), subject.epoch(), checks);
         let may_be_held = subject.may_be_held(&self.index, checks.chain);
         let is_out_of_time = checks.lifetime && !subject.lifetime().holds(now);
         // Fast path: nothing matches, the view is fresh, no horizon is set.

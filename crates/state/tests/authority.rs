@@ -97,3 +97,26 @@ fn kinds_of_anchors_have_their_labels() {
         assert_eq!(kind.label(), label);
     }
 }
+
+#[test]
+fn each_pair_of_revoked_anchors_denies() {
+    let mut claims = claims();
+    claims.root_sid = Some("ar-0".into());
+    claims.agent_session_id = Some("gs-1".into());
+    claims.delegation_edge_id = Some("de-1".into());
+    claims.delegation_chain = vec![Hop::new(Some("gs-2".into()), Some("de-2".into()))];
+    claims.delegation_path = vec!["de-3".into()];
+    let ids = ["ar-1", "ar-0", "gs-1", "de-1", "gs-2", "de-2", "de-3"];
+    for (at, one) in ids.into_iter().enumerate() {
+        for other in ids.into_iter().skip(at) {
+            let (revocations, _) = fresh();
+            revocations.add(&BaselineFact::Revoked(one), revocations.now());
+            revocations.add(&BaselineFact::Revoked(other), revocations.now());
+            let now = revocations.now();
+            let verdict = revocations.decide(&claims, &Checks::default(), now);
+            assert!(matches!(verdict, Verdict::Denied(_)), "{one} {other}: {verdict:?}");
+            let authority = revocations.authority(&claims);
+            assert_eq!(authority.decide(&Checks::default(), now), verdict, "{one} {other}");
+        }
+    }
+}

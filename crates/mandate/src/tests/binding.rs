@@ -4,7 +4,7 @@ use caracal_revocation_state::{Admission, Checks, Identity, NotReady, Revocation
 use http::Extensions;
 
 use super::*;
-use crate::{Anonymous, Mandate};
+use crate::Mandate;
 
 async fn mandate(sts: &Sts, key: &SigningKey, sid: &str) -> Mandate {
     sts.verifier().verify(&key.sign(&sts.claims(sid))).await.unwrap()
@@ -64,7 +64,7 @@ async fn extractor_fails_unless_a_layer_verified_or_allowed_the_request() {
     use axum::extract::{FromRequestParts, OptionalFromRequestParts};
     use axum::response::IntoResponse as _;
 
-    use crate::MissingMandate;
+    use crate::{Anonymous, MissingMandate};
 
     let key = SigningKey::new("k1");
     let sts = Sts::start(&[&key]).await;
