@@ -1,3 +1,5 @@
+use caracal_revocation_event::OccurredAt;
+
 use super::*;
 
 fn holds(index: &Index, id: &str) -> bool {
@@ -150,4 +152,21 @@ fn readers_find_earlier_entries_during_writes() {
             }
         });
     });
+}
+
+#[test]
+fn rebuilt_filter_holds_the_suspended_sessions_too() {
+    let index = Index::with_room_for(100_000);
+    let at = OccurredAt::parse("2026-11-20T10:00:00.000Z").unwrap();
+    for n in 0..100 {
+        let session = index.digest(&format!("session-{n}"));
+        index.suspend(session, Minute::new(9), |suspensions| suspensions.suspend(at, None));
+    }
+    for n in 0..5_000 {
+        index.revoke(index.digest(&format!("id-{n}")), Minute::new(9));
+    }
+    for n in 0..100 {
+        let mark = index.view(|view| view.mark(&format!("session-{n}"))).flatten();
+        assert_eq!(mark, Some(Mark::Suspended), "session-{n}");
+    }
 }
