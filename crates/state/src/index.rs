@@ -128,9 +128,9 @@ impl Index {
         self.full.load(Ordering::Acquire)
     }
 
-    /// Returns `true` if an eighth of the room is free: enough to clear the full state.
+    /// Returns `true` if an eighth of the room is free, rounded up: enough to clear the full state.
     pub(crate) fn has_room(&self) -> bool {
-        self.len() <= self.max_entries - self.max_entries / 8
+        self.len() <= self.max_entries - self.max_entries.div_ceil(8)
     }
 
     /// Clears the full state. The caller raises the horizon for the dropped entries.

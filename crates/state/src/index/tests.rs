@@ -170,3 +170,14 @@ fn rebuilt_filter_holds_the_suspended_sessions_too() {
         assert_eq!(mark, Some(Mark::Suspended), "session-{n}");
     }
 }
+
+#[test]
+fn smallest_index_is_full_without_room() {
+    for max_entries in 1..20 {
+        let index = Index::with_room_for(max_entries);
+        for number in 0..=max_entries {
+            index.revoke(index.digest(&number.to_string()), Minute::new(9));
+        }
+        assert!(index.is_full() && !index.has_room(), "{max_entries}");
+    }
+}
