@@ -166,6 +166,15 @@ mod tests {
     }
 
     #[test]
+    fn probe_holds_a_digest_for_each_length() {
+        let keys = DigestKeys::random();
+        let probe = Digester::new(keys).probe();
+        assert_eq!(probe.len(), 65);
+        assert_eq!(probe.first(), Some(&Digester::new(keys).digest("").bits()));
+        assert_eq!(probe.iter().collect::<std::collections::HashSet<_>>().len(), 65);
+    }
+
+    #[test]
     fn each_key_changes_the_digest() {
         let keys = DigestKeys::random();
         let digest = |keys| Digester::new(keys).digest("id").bits();

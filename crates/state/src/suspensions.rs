@@ -151,6 +151,35 @@ mod tests {
     }
 
     #[test]
+    fn neither_of_two_suspensions_replaces_the_other_if_both_times_disagree() {
+        let suspended = || {
+            let mut session = Suspensions::default();
+            session.suspend(at(10), decided(300));
+            session.suspend(at(20), decided(100));
+            session
+        };
+        for (occurred, decided_at) in [(15, 400), (30, 200)] {
+            let mut session = suspended();
+            session.resume(at(occurred), decided(decided_at));
+            assert_eq!(session.status(), SuspensionStatus::Suspended, "one of both is lifted");
+        }
+        let mut session = suspended();
+        session.resume(at(30), decided(400));
+        assert_eq!(session.status(), denied_up_to(at(20)));
+    }
+
+    #[test]
+    fn neither_of_two_resumes_replaces_the_other_if_both_times_disagree() {
+        for (occurred, decided_at) in [(5, 200), (15, 50)] {
+            let mut session = Suspensions::default();
+            session.resume(at(10), decided(300));
+            session.resume(at(20), decided(100));
+            session.suspend(at(occurred), decided(decided_at));
+            assert_eq!(session.status(), denied_up_to(at(occurred)));
+        }
+    }
+
+    #[test]
     fn suspension_without_decided_time_is_never_lifted() {
         let mut session = Suspensions::default();
         session.suspend(at(10), None);
