@@ -45,7 +45,8 @@ pub const SINGLE_USE: &str = "+set %W~seen:jti:*";
 pub const FLEET: &str = "+info +scan +mget %R~caracal.revocation.receipt:*";
 
 /// Rights for `caracal-streams drill`, which reads receipts and publishes a revocation.
-pub const DRILL: &str = "+info +scan +mget %R~caracal.revocation.receipt:* +xinfo +xrange %R~caracal.* +xadd %W~caracal.sessions.revoke";
+pub const DRILL: &str =
+    "+info +scan +mget +xinfo +xrange %R~caracal.* +xadd %W~caracal.sessions.revoke";
 
 /// Rights at the primary of a replica, for reading its replication offset. Dead letters and
 /// receipts are written there too, with their own rights.
