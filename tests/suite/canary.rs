@@ -13,8 +13,10 @@ const OFTEN: Duration = Duration::from_millis(200);
 #[tokio::test(flavor = "multi_thread")]
 async fn canary_follows_redis_and_writes_only_its_stream() {
     let server = RedisServer::start();
+    server.freeze();
     let canary = Canary::new(&server.settings(&ring())).every(OFTEN).spawn();
-    assert!(!canary.is_alive(), "no canary was sent yet");
+    assert!(!canary.is_alive(), "no canary can have come back yet");
+    server.thaw();
     eventually("the canary is seen", || canary.is_alive()).await;
     let mut connection = server.connection().await;
     let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut connection).await.unwrap();
