@@ -62,14 +62,14 @@ step_features() {
 # unit: tests inside the crates, without servers
 step_unit() {
     need_cargo nextest 0.9.148
-    cargo nextest run --workspace --all-features --locked --lib --bins
+    cargo nextest run --workspace --all-features --locked --no-fail-fast --lib --bins
 }
 
 # servers: tests with real servers and proxies
 step_servers() {
     need_servers
     need_cargo nextest 0.9.148
-    cargo nextest run --workspace --all-features --locked -E 'not (kind(lib) + kind(bin))'
+    cargo nextest run --workspace --all-features --locked --no-fail-fast -E 'not (kind(lib) + kind(bin))'
     if [ -z "${OPA_URL:-}" ]; then
         echo "not against a real OPA: with OPA_URL set, the tests server::real_* of caracal-revocation-opa"
     fi
