@@ -1,21 +1,24 @@
 //! One connection of a client.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use caracal_revocation::gateway::BoxError;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use hyper_util::server::conn::auto;
+use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tower::{Service, ServiceExt};
 
 use super::activity::{Activity, RunningBody};
@@ -33,55 +36,82 @@ pub(crate) struct Connection {
     pub(super) _open: Arc<OwnedSemaphorePermit>,
 }
 
-/// Returns the settings of a server with these limits.
-pub(super) fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
-    /// The time between two pings, and the time in which the client must answer one.
-    const PING: std::time::Duration = std::time::Duration::from_secs(20);
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
-        .max_headers(limits.headers)
-        .max_buf_size(usize::try_from(limits.header_bytes).unwrap_or(usize::MAX));
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(Some(PING))
-        .keep_alive_timeout(PING)
-        .max_concurrent_streams(limits.streams)
-        .max_header_list_size(limits.header_bytes);
-    builder
+/// The servers for both versions of HTTP.
+#[derive(Clone, Debug)]
+pub(super) struct Servers {
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
 }
 
-/// Serves the connection until it ends, is idle, or the program stops.
-pub(super) async fn serve_connection<I, S, B>(
-    io: I,
-    connection: Connection,
-    builder: auto::Builder<TokioExecutor>,
-    service: S,
+impl Servers {
+    /// Returns servers with these limits.
+    pub(super) fn new(limits: &Limits) -> Self {
+        /// The time between two pings, and the time in which the client must answer one.
+        const PING: Duration = Duration::from_secs(20);
+        let mut http1 = http1::Builder::new();
+        http1
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.header_timeout)
+            .max_headers(limits.headers)
+            .max_buf_size(usize::try_from(limits.header_bytes).unwrap_or(usize::MAX));
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        http2
+            .timer(TokioTimer::new())
+            .keep_alive_interval(Some(PING))
+            .keep_alive_timeout(PING)
+            .max_concurrent_streams(limits.streams)
+            .max_header_list_size(limits.header_bytes);
+        Self { http1, http2 }
+    }
+
+    /// Serves the connection until it ends, is idle, or the program stops.
+    pub(super) async fn serve<I, S, B>(
+        self,
+        version: Version,
+        io: I,
+        connection: Connection,
+        service: S,
+        limits: Limits,
+        shutdown: Shutdown,
+    ) where
+        I: Read + Write + Unpin + Send + 'static,
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>
+            + Clone
+            + Send
+            + 'static,
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        let activity = Activity::new(limits.header_timeout);
+        let counted = activity.clone();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            let running = counted.start(limits.idle);
+            request.extensions_mut().insert(connection.clone());
+            let response = service.clone().oneshot(request);
+            async move {
+                let response = response.await?;
+                Ok::<_, Infallible>(response.map(|body| RunningBody::new(body, running)))
+            }
+        });
+        if version == Version::HTTP_2 {
+            let served = self.http2.serve_connection(io, service);
+            wait(served, http2::Connection::graceful_shutdown, activity, limits, shutdown).await;
+        } else {
+            let served = self.http1.serve_connection(io, service).with_upgrades();
+            let stop = http1::UpgradeableConnection::graceful_shutdown;
+            wait(served, stop, activity, limits, shutdown).await;
+        }
+    }
+}
+
+/// Waits for the end of a served connection. Stops it when it is idle, and when the program stops.
+async fn wait<C: Future>(
+    served: C,
+    stop: fn(Pin<&mut C>),
+    activity: Activity,
     limits: Limits,
     mut shutdown: Shutdown,
-) where
-    I: Read + Write + Unpin + Send + 'static,
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>
-        + Clone
-        + Send
-        + 'static,
-    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-{
-    let activity = Activity::new(limits.header_timeout);
-    let counted = activity.clone();
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        let running = counted.start(limits.idle);
-        request.extensions_mut().insert(connection.clone());
-        let response = service.clone().oneshot(request);
-        async move {
-            let response = response.await?;
-            Ok::<_, Infallible>(response.map(|body| RunningBody::new(body, running)))
-        }
-    });
-    let mut served = pin!(builder.serve_connection_with_upgrades(io, service));
+) {
+    let mut served = pin!(served);
     let mut idle = pin!(sleep_until(activity.deadline()));
     let (mut is_stopping, mut is_idle) = (false, false);
     loop {
@@ -90,7 +120,7 @@ pub(super) async fn serve_connection<I, S, B>(
             _ = served.as_mut() => return,
             () = shutdown.wait(), if !is_stopping => {
                 is_stopping = true;
-                served.as_mut().graceful_shutdown();
+                stop(served.as_mut());
             }
             () = idle.as_mut() => {
                 let deadline = activity.deadline();
@@ -100,10 +130,69 @@ pub(super) async fn serve_connection<I, S, B>(
                     return;
                 } else {
                     is_idle = true;
-                    served.as_mut().graceful_shutdown();
+                    stop(served.as_mut());
                     idle.as_mut().reset(Instant::now() + limits.header_timeout);
                 }
             }
+        }
+    }
+}
+
+/// Returns the version of HTTP that the client begins to speak (RFC 9113, section 3.4), and leaves
+/// its bytes in the stream.
+pub(super) async fn first_version(stream: &TcpStream) -> io::Result<Version> {
+    const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    /// The time until the next look, if only a part of the preface has arrived.
+    const PAUSE: Duration = Duration::from_millis(5);
+    let mut start = [0; PREFACE.len()];
+    loop {
+        let length = stream.peek(&mut start).await?;
+        let arrived = start.get(..length).unwrap_or_default();
+        if arrived.is_empty() || !PREFACE.starts_with(arrived) {
+            return Ok(Version::HTTP_11);
+        }
+        if length == PREFACE.len() {
+            return Ok(Version::HTTP_2);
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn first_bytes_decide_the_version() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        for (parts, version) in [
+            (&["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"][..], Version::HTTP_2),
+            (&["PRI * HTTP/2.0\r\n", "\r\nSM\r\n\r\n and more"], Version::HTTP_2),
+            (&["P", "R", "I * HTTP/2.0\r\n\r\nSM\r\n\r\n"], Version::HTTP_2),
+            (&["GET / HTTP/1.1\r\n"], Version::HTTP_11),
+            (&["P", "OST / HTTP/1.1\r\n"], Version::HTTP_11),
+            (&["PRI * HTTP/1.1\r\n"], Version::HTTP_11),
+            (&["PRI * HTTP/2.0\r\n\r\n", "GET / HTTP/1.1\r\n"], Version::HTTP_11),
+            (&[], Version::HTTP_11),
+        ] {
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            client.set_nodelay(true).unwrap();
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let sends = async {
+                for part in parts {
+                    client.write_all(part.as_bytes()).await.unwrap();
+                    sleep(Duration::from_millis(10)).await;
+                }
+                drop(client);
+            };
+            let (first, ()) = tokio::join!(first_version(&stream), sends);
+            assert_eq!(first.unwrap(), version, "{parts:?}");
+            let mut left = String::new();
+            stream.read_to_string(&mut left).await.unwrap();
+            assert_eq!(left, parts.concat());
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use caracal_revocation::gateway::BoxError;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tower::Service;
 
-use super::connection::{Connection, builder, serve_connection};
+use super::connection::{Connection, Servers, first_version};
 use super::shutdown::Shutdown;
 use crate::config::Limits;
 
@@ -53,7 +53,7 @@ pub(crate) async fn serve_tls<S, B>(
         + 'static,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
-    let builder = builder(&limits);
+    let servers = Servers::new(&limits);
     let room = Arc::new(Semaphore::new(usize::try_from(limits.connections).unwrap_or(usize::MAX)));
     loop {
         let accepted = async {
@@ -80,21 +80,30 @@ pub(crate) async fn serve_tls<S, B>(
         };
         set_options(&stream, &limits);
         let (tls, service) = (tls.clone(), service.clone());
-        let (builder, shutdown) = (builder.clone(), shutdown.clone());
+        let (servers, mut shutdown) = (servers.clone(), shutdown.clone());
         tokio::spawn(async move {
             let Some(tls) = tls else {
+                let first = tokio::time::timeout(limits.header_timeout, first_version(&stream));
+                let version = tokio::select! {
+                    () = shutdown.wait() => return,
+                    first = first => first,
+                };
+                let Ok(Ok(version)) = version else { return };
                 let io = TokioIo::new(stream);
-                return serve_connection(io, connection, builder, service, limits, shutdown).await;
+                return servers.serve(version, io, connection, service, limits, shutdown).await;
             };
             // Boxed, because a future with TLS is large, and a connection without TLS should not
             // pay for it.
             Box::pin(async move {
                 // A failed handshake is no event worth a log line: scanners cause many.
                 let handshake = tokio::time::timeout(limits.header_timeout, tls.accept(stream));
-                if let Ok(Ok(stream)) = handshake.await {
-                    let io = TokioIo::new(stream);
-                    serve_connection(io, connection, builder, service, limits, shutdown).await;
-                }
+                let Ok(Ok(stream)) = handshake.await else { return };
+                let version = match stream.get_ref().1.alpn_protocol() {
+                    Some(b"h2") => Version::HTTP_2,
+                    _ => Version::HTTP_11,
+                };
+                let io = TokioIo::new(stream);
+                servers.serve(version, io, connection, service, limits, shutdown).await;
             })
             .await;
         });
