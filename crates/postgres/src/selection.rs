@@ -104,6 +104,9 @@ macro_rules! leeway {
 }
 
 /// A query that returns the records. Parameters: the criteria, in the order of `Selection`.
+///
+/// This query and the next two join `chosen` and never ask `IN (SELECT … FROM chosen)`: with hundreds
+/// of thousands of rows, Postgres would compare each row with each.
 const RECORDS: &str = concat!(
     "
     WITH RECURSIVE live AS (
@@ -113,7 +116,7 @@ const RECORDS: &str = concat!(
     leeway!(),
     "
     ), chosen AS (
-        SELECT id FROM live a
+        SELECT id, zone_id FROM live a
         WHERE ($1::text IS NULL OR (session_type = 'application' AND subject_id = $1))
           AND ($2::text IS NULL OR subject_id = $2)
           AND ($3::text IS NULL OR zone_id = $3)
@@ -123,12 +126,13 @@ const RECORDS: &str = concat!(
           AND ($5::text IS NULL OR created_at < $5::timestamptz)
           AND ($6::text[] IS NULL OR id = ANY ($6))
     ), tree AS (
-        SELECT id, zone_id FROM live WHERE id IN (SELECT id FROM chosen)
+        SELECT id, zone_id FROM chosen
         UNION
         SELECT child.id, child.zone_id
         FROM live child JOIN tree ON child.parent_id = tree.id AND child.zone_id = tree.zone_id
     )
-    SELECT id, zone_id, id NOT IN (SELECT id FROM chosen) FROM tree ORDER BY 3, 2, 1"
+    SELECT tree.id, tree.zone_id, chosen.id IS NULL
+    FROM tree LEFT JOIN chosen ON chosen.id = tree.id ORDER BY 3, 2, 1"
 );
 
 /// A query that returns the sessions. Further parameter: the ids of the records.
@@ -139,7 +143,7 @@ const SESSIONS: &str = "
         FROM sessions
         WHERE status IN ('active', 'suspended')
     ), chosen AS (
-        SELECT id FROM live s
+        SELECT id, zone_id FROM live s
         WHERE ($1::text IS NULL OR application_id = $1)
           AND (($2::text IS NULL AND $4::text IS NULL) OR EXISTS (
                 SELECT FROM authority_records a
@@ -152,15 +156,17 @@ const SESSIONS: &str = "
           AND ($5::text IS NULL OR started_at < $5::timestamptz)
           AND ($6::text[] IS NULL OR id = ANY ($6))
     ), tree AS (
-        SELECT id, zone_id FROM live
-        WHERE id IN (SELECT id FROM chosen) OR subject_authority_record_id = ANY ($7)
+        SELECT id, zone_id FROM chosen
+        UNION
+        SELECT id, zone_id FROM live WHERE subject_authority_record_id = ANY ($7)
         UNION
         SELECT child.id, child.zone_id
         FROM live child JOIN tree ON child.parent_id = tree.id AND child.zone_id = tree.zone_id
     )
     SELECT live.id, live.zone_id, application_id, status = 'suspended',
-           live.id NOT IN (SELECT id FROM chosen)
-    FROM live JOIN tree ON tree.id = live.id ORDER BY 5, 2, 1";
+           chosen.id IS NULL
+    FROM live JOIN tree ON tree.id = live.id
+    LEFT JOIN chosen ON chosen.id = live.id ORDER BY 5, 2, 1";
 
 /// A query that returns the delegations. Further parameter: the ids of the sessions.
 const DELEGATIONS: &str = concat!(
@@ -173,16 +179,17 @@ const DELEGATIONS: &str = concat!(
     leeway!(),
     "
     ), chosen AS (
-        SELECT id FROM live
+        SELECT id, zone_id FROM live
         WHERE $2::text IS NULL AND $4::text IS NULL
           AND ($1::text IS NULL OR issuer_application_id = $1 OR receiver_application_id = $1)
           AND ($3::text IS NULL OR zone_id = $3)
           AND ($5::text IS NULL OR created_at < $5::timestamptz)
           AND ($6::text[] IS NULL OR id = ANY ($6))
     ), tree AS (
+        SELECT id, zone_id FROM chosen
+        UNION
         SELECT id, zone_id FROM live
-        WHERE id IN (SELECT id FROM chosen)
-           OR source_session_id = ANY ($7) OR target_session_id = ANY ($7)
+        WHERE source_session_id = ANY ($7) OR target_session_id = ANY ($7)
         UNION
         SELECT child.id, child.zone_id
         FROM live child JOIN tree ON child.parent_edge_id = tree.id AND child.zone_id = tree.zone_id
@@ -190,8 +197,9 @@ const DELEGATIONS: &str = concat!(
     SELECT live.id, live.zone_id,
            CASE WHEN source_session_id = ANY ($7) THEN source_session_id
                 WHEN target_session_id = ANY ($7) THEN target_session_id END,
-           live.id NOT IN (SELECT id FROM chosen)
-    FROM live JOIN tree ON tree.id = live.id ORDER BY 4, 2, 1"
+           chosen.id IS NULL
+    FROM live JOIN tree ON tree.id = live.id
+    LEFT JOIN chosen ON chosen.id = live.id ORDER BY 4, 2, 1"
 );
 
 /// Reads all that a selection covers, from one snapshot.
