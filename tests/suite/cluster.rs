@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use caracal_revocation::admin::acl;
 use caracal_revocation::effects::EffectRunner;
-use caracal_revocation::state::{OutageCause, RevocationsWriter, UnknownCause};
+use caracal_revocation::state::{OutageCause, ReloadStart, RevocationsWriter, UnknownCause};
 use caracal_revocation::stream::Canary;
 use caracal_revocation::wire::{MessageBuilder, Stream};
 use caracal_revocation::{Follower, Publisher, Revocations};
@@ -91,6 +91,31 @@ async fn follows_and_publishes_streams_on_several_masters() {
     };
     assert!(effect.ms > 0);
     work.abort();
+    assert_eq!((outage(&revocations), revocations.horizon()), (None, None));
+}
+
+#[tokio::test]
+async fn reload_reads_the_streams_of_every_master() {
+    let cluster = Cluster::start().await;
+    let follower = Follower::new(cluster.settings());
+    let reload = follower.reload_handle();
+    let revocations = follower.spawn();
+    ready(&revocations).await;
+    let publisher = Publisher::connect(&cluster.settings()).await.unwrap();
+    // Each stream is on a master of its own.
+    revoke(&publisher, "ar-1").await;
+    publisher.publish(MessageBuilder::keys(ZONE)).await.unwrap();
+    publisher.publish(MessageBuilder::policies(ZONE)).await.unwrap();
+    caught_up(&revocations, &publisher).await;
+    let sent: u64 = length(&cluster, Stream::SessionsRevoke.name()).await
+        + length(&cluster, Stream::KeysInvalidate.name()).await
+        + length(&cluster, Stream::PolicyInvalidate.name()).await;
+    assert_eq!(reload.start(), ReloadStart::Accepted);
+    let last = || revocations.follower().reload.expect("a reload has begun");
+    eventually("the reload ends", || last().ended.is_some()).await;
+    assert!(last().is_complete(), "{:?}", last());
+    assert_eq!(last().messages, sent);
+    assert!(is_revoked(&revocations, "ar-1"));
     assert_eq!((outage(&revocations), revocations.horizon()), (None, None));
 }
 

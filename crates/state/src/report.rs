@@ -1,6 +1,6 @@
 //! The report of the follower about its own work, for status pages. No decision reads it.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use caracal_revocation_event::{KeySlot, Stream, StreamId};
 
@@ -154,15 +154,24 @@ impl ReloadReport {
 }
 
 /// The report that one follower writes and status pages read.
+///
+/// The follower writes it with each answer of the server. A reader holds the lock only to copy a
+/// pointer, so that many readers do not delay the follower.
 #[derive(Debug, Default)]
-pub(crate) struct Report(Mutex<FollowerReport>);
+pub(crate) struct Report(Mutex<Arc<FollowerReport>>);
 
 impl Report {
     pub(crate) fn change(&self, change: impl FnOnce(&mut FollowerReport)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        // Copies the report first if a reader has it.
+        change(Arc::make_mut(&mut self.lock()));
     }
 
     pub(crate) fn get(&self) -> FollowerReport {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let report = Arc::clone(&self.lock());
+        FollowerReport::clone(&report)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Arc<FollowerReport>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -238,7 +238,7 @@ impl Follower {
         let writer = Arc::new(self.writer);
         let has_baseline = self.baseline.is_some();
         let _report = ReportedRun::begin(&writer, has_baseline, keeper.is_some());
-        self.reload_task.begins(writer.reader(), has_baseline);
+        self.reload_task.begins(&writer, has_baseline);
         let baseline_requests = has_baseline.then_some(self.baseline_requests);
         let saver = keeper.map(|keeper| Saver::new(keeper, Arc::clone(&writer)));
         // These tasks end with this future.

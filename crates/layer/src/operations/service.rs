@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use caracal_revocation_state::{Moment, Readiness, ReloadStart, Revocations};
+use caracal_revocation_state::{Moment, ReloadStart, Revocations};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 #[cfg(feature = "status-page")]
 use http::header::{
@@ -218,7 +218,8 @@ impl Operations {
     }
 
     fn ready(&self) -> Response<Full<Bytes>> {
-        let report = self.report(&self.revocations.readiness(self.revocations.now()));
+        let readiness = self.revocations.readiness(self.revocations.now());
+        let report = Report::of(&readiness, self.unmet());
         let status = match report.reason {
             None => StatusCode::OK,
             Some(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -226,9 +227,10 @@ impl Operations {
         json(status, &report)
     }
 
-    fn report(&self, readiness: &Readiness) -> Report {
+    /// Returns the name of the first condition that does not hold.
+    fn unmet(&self) -> Option<&'static str> {
         let unmet = self.conditions.iter().find(|condition| !(condition.holds)());
-        Report::of(readiness, unmet.map(|condition| condition.name))
+        unmet.map(|condition| condition.name)
     }
 
     /// Answers with the status, and the reason that it has no details, if it has none.
@@ -246,9 +248,8 @@ impl Operations {
             None => (false, "They are off: no bearer token is configured."),
         };
         let now = self.revocations.now();
-        let report = self.report(&self.revocations.readiness(now));
         let began = shows.then_some(self.began);
-        answer(&Status::of(&self.revocations, report, now, began), hidden)
+        answer(&Status::of(&self.revocations, self.unmet(), now, began), hidden)
     }
 
     #[cfg(feature = "status-page")]

@@ -109,24 +109,26 @@ pub(super) struct ReloadStatus {
 }
 
 impl Status {
-    /// Returns the status at this moment. `began` is the time since which the process answers, for
-    /// an operator who may see the details.
+    /// Returns the status at this moment. `unmet` is the condition of the service that does not hold.
+    /// `began` is the time since which the process answers, for an operator who may see the details.
     pub(super) fn of(
         revocations: &Revocations,
-        report: Report,
+        unmet: Option<&'static str>,
         now: Moment,
         began: Option<Moment>,
     ) -> Self {
+        // Read once: two readings could contradict each other.
+        let readiness = revocations.readiness(now);
         let follower = revocations.follower();
         let replayed = follower.streams.iter().map(|stream| stream.replayed).reduce(f64::min);
         Self {
-            report,
+            report: Report::of(&readiness, unmet),
             staleness_bound_seconds: revocations.options().deny_after.as_secs_f64(),
             replayed: replayed.filter(|share| *share < 1.0),
             follower_ended: follower.has_ended,
             details: began.map(|began| Details::of(revocations, &follower, now, began)),
             #[cfg(feature = "status-page")]
-            readiness: revocations.readiness(now),
+            readiness,
             #[cfg(feature = "status-page")]
             unix_now: i64::try_from(now.wall.as_secs()).unwrap_or(i64::MAX),
         }

@@ -1,12 +1,10 @@
 //! The handle that asks for a reload, and the task that does it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use caracal_revocation_event::KeyRing;
-use caracal_revocation_state::{
-    ReloadObstacle, ReloadReport, ReloadStart, Revocations, RevocationsWriter,
-};
+use caracal_revocation_state::{ReloadObstacle, ReloadReport, ReloadStart, RevocationsWriter};
 use tokio::sync::mpsc;
 
 use super::new_logs::NewLogs;
@@ -51,7 +49,8 @@ struct Shared {
 /// The facts about a running follower that decide whether a reload is possible.
 #[derive(Debug)]
 struct Running {
-    revocations: Revocations,
+    /// Weak, because a handle must not keep the state of a follower that has ended.
+    writer: Weak<RevocationsWriter>,
     has_baseline: bool,
 }
 
@@ -98,32 +97,37 @@ impl Reload {
     /// same time, so new messages take effect as fast as before. One reload runs at a time.
     #[must_use = "a reload may be impossible now"]
     pub fn start(&self) -> ReloadStart {
-        let Some(follower) = self.shared.follower.get() else {
-            return ReloadStart::NotPossible(ReloadObstacle::NoFollower);
-        };
-        let outage = follower.revocations.readiness(follower.revocations.now()).outage;
+        let no_follower = ReloadStart::NotPossible(ReloadObstacle::NoFollower);
+        let Some(follower) = self.shared.follower.get() else { return no_follower };
+        let Some(writer) = follower.writer.upgrade() else { return no_follower };
+        if self.requests.is_closed() {
+            return no_follower;
+        }
+        let outage = writer.readiness(writer.now()).outage;
         if let Some(outage) = outage.filter(|_| !follower.has_baseline) {
             return ReloadStart::NotPossible(ReloadObstacle::Outage(outage));
         }
         if self.shared.is_running.swap(true, Ordering::AcqRel) {
-            return match self.requests.is_closed() {
-                true => ReloadStart::NotPossible(ReloadObstacle::NoFollower),
-                false => ReloadStart::AlreadyRunning,
-            };
+            return ReloadStart::AlreadyRunning;
         }
+        // Before this call returns: whoever asked must not take the end of an earlier reload for the
+        // end of this one.
+        let requested = writer.now();
+        writer.report(|report| report.reload = Some(ReloadReport::begun(requested)));
         // The channel has room for the one request that may exist.
         match self.requests.try_send(Permit(Arc::clone(&self.shared))) {
             Ok(()) => ReloadStart::Accepted,
-            Err(_) => ReloadStart::NotPossible(ReloadObstacle::NoFollower),
+            Err(_) => no_follower,
         }
     }
 }
 
 impl ReloadTask {
     /// Records that the follower of this state has begun.
-    pub(crate) fn begins(&self, revocations: Revocations, has_baseline: bool) {
+    pub(crate) fn begins(&self, writer: &Arc<RevocationsWriter>, has_baseline: bool) {
         // A follower begins once.
-        let _ = self.shared.follower.set(Running { revocations, has_baseline });
+        let running = Running { writer: Arc::downgrade(writer), has_baseline };
+        let _ = self.shared.follower.set(running);
     }
 
     /// Runs each reload that is requested. Ends with the last handle.
@@ -135,8 +139,6 @@ impl ReloadTask {
         baseline: Option<ReadRequests>,
     ) {
         while let Some(permit) = self.requests.recv().await {
-            let requested = writer.now();
-            writer.report(|report| report.reload = Some(ReloadReport::begun(requested)));
             tracing::info!("a reload was requested: the streams and the baseline are read again");
             let read_baseline = async {
                 match &baseline {

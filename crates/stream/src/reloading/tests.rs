@@ -120,7 +120,7 @@ impl Scene {
     /// Runs the task, with this baseline.
     fn run(&mut self, baseline: Option<OneFact>) {
         let (task, log) = (self.task.take().unwrap(), self.log.clone());
-        task.begins(self.writer.reader(), baseline.is_some());
+        task.begins(&self.writer, baseline.is_some());
         let requests = baseline.is_some().then(|| self.requests.clone());
         let reloads = self.baseline.take().unwrap();
         let (keys, writer) = (KeyRing::new(self.key.clone()), Arc::clone(&self.writer));
@@ -176,6 +176,21 @@ async fn one_reload_runs_at_a_time() {
 }
 
 #[tokio::test]
+async fn end_of_earlier_reload_is_not_taken_for_the_next() {
+    let mut scene = Scene::new().await;
+    scene.log.permits.add_permits(100);
+    scene.run(None);
+    assert_eq!(scene.reload.start(), ReloadStart::Accepted);
+    scene.ended().await;
+    while scene.reload.start() != ReloadStart::Accepted {
+        yield_now().await;
+    }
+    // Without an await since then: the task has not run.
+    let report = scene.last().unwrap();
+    assert_eq!((report.ended, report.messages), (None, 0), "{report:?}");
+}
+
+#[tokio::test]
 async fn failure_is_reported_and_does_not_block_the_next_reload() {
     let mut scene = Scene::new().await;
     scene.log.permits.close();
@@ -208,7 +223,7 @@ async fn names_the_reason_if_nothing_can_be_read() {
 
     let mut ended = Scene::new().await;
     let task = ended.task.take().unwrap();
-    task.begins(ended.writer.reader(), false);
+    task.begins(&ended.writer, false);
     drop(task);
     for _ in 0..3 {
         assert_eq!(ended.reload.start(), no_follower, "it has ended");

@@ -11,7 +11,6 @@ use sha2::{Digest, Sha256};
 use super::headline::{Headline, Level, moment};
 use super::words::{ago, bytes, duration};
 use super::*;
-use crate::operations::readiness::Report;
 use crate::operations::status::Status;
 
 /// A state, and its clock.
@@ -36,8 +35,7 @@ impl Scene {
 
     fn status(&self, unmet: Option<&'static str>) -> Status {
         let now = self.writer.now();
-        let report = Report::of(&self.writer.readiness(now), unmet);
-        Status::of(&self.writer, report, now, Some(now.earlier_by(Duration::from_secs(90))))
+        Status::of(&self.writer, unmet, now, Some(now.earlier_by(Duration::from_secs(90))))
     }
 
     fn headline(&self) -> (Level, String) {
@@ -158,8 +156,7 @@ fn refresh_can_be_stopped() {
 fn page_without_details_says_how_to_get_them() {
     let scene = Scene::ready();
     let now = scene.writer.now();
-    let report = Report::of(&scene.writer.readiness(now), None);
-    let status = Status::of(&scene.writer, report, now, None);
+    let status = Status::of(&scene.writer, None, now, None);
     let page = render(&status, "They need a token.", Refresh::On);
     assert!(page.contains("<p>They need a token.</p>"), "{page}");
     assert!(!page.contains("Version") && !page.contains("Keys"), "{page}");
