@@ -1,6 +1,8 @@
 //! `caracal-streams drill --probe`: a real token at a real service, before and after its revocation.
 
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use caracal_revocation::{Follower, GatewayLayer, Revocations};
 use caracal_test_support::terminal::built;
@@ -117,5 +119,36 @@ async fn service_that_never_denies_fails_the_drill() {
     let deaf = Gateway { url: format!("http://{address}/"), ..gateway };
     let output = deaf.drill(&deaf.token("ar-1"), &["--yes", "--within", "1s"]).await;
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
-    assert!(text(&output).contains("NOT denied; the last answer is 200"), "{}", text(&output));
+    assert!(text(&output).contains("NOT denied as revoked; the last answer is 200"), "{}", text(&output));
+}
+
+/// Starts a service that answers 200 to the first two requests, and then 401 with this body.
+async fn turns_to_401(body: &'static str) -> String {
+    let requests = Arc::new(AtomicUsize::new(0));
+    let answer = move || {
+        let nth = requests.fetch_add(1, Ordering::Relaxed);
+        let denied = axum::http::StatusCode::UNAUTHORIZED;
+        let answer = if nth < 2 { (axum::http::StatusCode::OK, "") } else { (denied, body) };
+        std::future::ready(answer)
+    };
+    let router = axum::Router::new().fallback(answer);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("http://{address}/")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn denial_for_another_reason_fails_the_drill() {
+    let gateway = Gateway::start().await;
+    let expired = r#"{"error":"invalid_token","error_description":"token expired"}"#;
+    let other = Gateway { url: turns_to_401(expired).await, ..gateway };
+    let output = other.drill(&other.token("ar-1"), &["--yes", "--within", "1s"]).await;
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    let expected = "NOT denied as revoked; the last answer is 401, invalid_token, token expired";
+    assert!(text(&output).contains(expected), "{}", text(&output));
+    // A service that gives no reason is believed.
+    let silent = Gateway { url: turns_to_401("denied").await, ..other };
+    let output = silent.drill(&silent.token("ar-2"), &["--yes", "--within", "20s"]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
 }

@@ -45,6 +45,8 @@ pub(crate) async fn drill(
             writeln!(out, "nothing was published")?;
             return Ok(Outcome::Negative);
         }
+        // The answer may have taken longer than the token lives.
+        probe.check_lifetime(args.within)?;
     }
     let report = plan.run().await.map_err(|no_answer| no_answer.failure)?;
     if args.json {

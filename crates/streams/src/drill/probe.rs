@@ -28,6 +28,10 @@ pub(super) struct Probe {
     claim: AnchorClaim,
     anchor: String,
     zone: String,
+    /// The expiry of the token, since the Unix epoch.
+    expiry: Duration,
+    /// The source of the token, for errors.
+    place: String,
 }
 
 /// The claim of a token that holds the anchor.
@@ -63,12 +67,7 @@ impl Probe {
         let input = File::open(file).map_err(|error| wrong(&error.to_string()))?;
         let token = Token::read(input, &place)?;
         let claims = &token.claims;
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let expiry = Duration::from_secs(u64::try_from(claims.exp).unwrap_or(0));
-        if expiry < now + within {
-            let left = span(expiry.saturating_sub(now));
-            return Err(wrong(&format!("the token expires in {left}: get a new one")));
-        }
         let (claim, anchor) = match anchor {
             None => (AnchorClaim::Sid, claims.sid.to_string()),
             Some(id) => (claim_of(claims, id).ok_or_else(no_anchor)?, id.to_owned()),
@@ -78,7 +77,19 @@ impl Probe {
         let mut authorization = HeaderValue::from_str(&format!("Bearer {}", token.text))
             .map_err(|_| wrong("the token holds characters that no token has"))?;
         authorization.set_sensitive(true);
-        Ok(Self { url, authorization, claim, anchor, zone })
+        let probe = Self { url, authorization, claim, anchor, zone, expiry, place };
+        probe.check_lifetime(within)?;
+        Ok(probe)
+    }
+
+    /// Fails if the token expires within this time, because the service would then deny it anyway.
+    pub(super) fn check_lifetime(&self, within: Duration) -> Result<(), Failure> {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        if self.expiry >= now.saturating_add(within) {
+            return Ok(());
+        }
+        let left = span(self.expiry.saturating_sub(now));
+        Err(Failure::new(format!("{}: the token expires in {left}: get a new one", self.place)))
     }
 
     /// Checks that the service admits the token, twice: a token that is admitted only once would
@@ -128,8 +139,8 @@ impl Probe {
         }
     }
 
-    /// Sends requests until the service answers 401, at most until the deadline. `sent` is the time
-    /// when the message was sent.
+    /// Sends requests until the service denies the token as revoked, at most until the deadline.
+    /// `sent` is the time when the message was sent.
     pub(super) async fn until_denied(
         &self,
         client: &HttpClient,
@@ -139,8 +150,7 @@ impl Probe {
         loop {
             let answer = client.get(&self.url, Some(&self.authorization)).await;
             let after = sent.elapsed();
-            let is_denied =
-                answer.as_ref().is_ok_and(|answer| answer.status == StatusCode::UNAUTHORIZED);
+            let is_denied = answer.as_ref().is_ok_and(says_revoked);
             if is_denied || Instant::now() >= deadline {
                 return ProbeReport {
                     url: self.url.to_string(),
@@ -184,6 +194,14 @@ fn no_anchor() -> Failure {
     )
 }
 
+/// Returns `true` if an answer denies the token because it is revoked: status 401, and no other reason
+/// in the body. A service that gives no reason is believed, because it has admitted the token before.
+fn says_revoked(answer: &Answer) -> bool {
+    let body: ErrorBody = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let is_other = |reason: &String| !reason.to_ascii_lowercase().contains("revoked");
+    answer.status == StatusCode::UNAUTHORIZED && !body.error_description.as_ref().is_some_and(is_other)
+}
+
 /// Returns an answer as text: its status, and the error in its body.
 fn text(answer: &Result<Answer, String>) -> String {
     let answer = match answer {
@@ -198,6 +216,22 @@ fn text(answer: &Result<Answer, String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_401_without_another_reason_means_revoked() {
+        let says = |status: u16, body: &'static str| {
+            let status = StatusCode::from_u16(status).unwrap();
+            says_revoked(&Answer { status, body: body.into() })
+        };
+        let revoked = r#"{"error":"invalid_token","error_description":"session revoked"}"#;
+        assert!(says(401, revoked) && says(401, "") && says(401, r#"{"error":"invalid_token"}"#));
+        assert!(!says(403, revoked) && !says(200, ""));
+        for other in ["token expired", "refresh the mandate", "token was already used"] {
+            let body = format!(r#"{{"error":"invalid_token","error_description":"{other}"}}"#);
+            let answer = Answer { status: StatusCode::UNAUTHORIZED, body: body.into() };
+            assert!(!says_revoked(&answer), "{other}");
+        }
+    }
 
     #[test]
     fn finds_the_claim_of_an_anchor_and_no_foreign_one() {

@@ -59,7 +59,7 @@ pub(super) struct ServiceReport {
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct ProbeReport {
     pub(super) url: String,
-    /// The time from sending the message until an answer 401 arrived.
+    /// The time from sending the message until the service denied the token as revoked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) denied_seconds: Option<f64>,
     /// The last answer, or the reason that there is none.
@@ -146,7 +146,7 @@ impl Report {
         if let Some(probe) = &self.probe {
             let answer = plain(&probe.answer);
             let verdict = match probe.denied_seconds {
-                None => "NOT denied; the last answer is ".to_owned(),
+                None => "NOT denied as revoked; the last answer is ".to_owned(),
                 Some(after) => {
                     let late = if self.failed.contains(&Stage::Denied) { "LATE: " } else { "" };
                     format!("{late}denied after {}: ", seconds(after))
