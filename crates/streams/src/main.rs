@@ -25,6 +25,7 @@ mod revoke_many;
 mod settings;
 mod signals;
 mod signature;
+mod stream_key;
 mod text;
 mod token;
 mod url;

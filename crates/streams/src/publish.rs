@@ -28,7 +28,7 @@ pub(crate) async fn publish(
     out: &mut impl Write,
 ) -> Result<Outcome, Failure> {
     if let PublishCommand::Revoke(revoke) = &args.what
-        && (revoke.is_many() || revoke.run.dry_run)
+        && (revoke.is_many() || revoke.is_run())
     {
         return revoke_many(sources, args, revoke, out).await;
     }

@@ -25,6 +25,7 @@ Examples:
   caracal-streams publish revoke --application app-1 --dry-run
   caracal-streams publish revoke --application app-1 --reason stolen-key --expect 12 --yes
   caracal-streams publish revoke --zone z-1 --issued-before 2026-11-20T10:00:00Z
+  caracal-streams publish revoke --zone z-1 --session ar-1 --expect 12
   caracal-streams publish revoke --zone z-1 --from-file ids.txt --kind agent-session
   jq -c '.[]' list.json | caracal-streams publish revoke --from-file - --yes";
 
@@ -123,6 +124,13 @@ pub(crate) enum AnchorKind {
 }
 
 impl RevokeArgs {
+    /// Returns `true` if one message needs what a run of many does: a dry run, a journal, or a wait
+    /// for the replicas.
+    pub(crate) const fn is_run(&self) -> bool {
+        let RunArgs { dry_run, rate: _, journal, expect, timeout: _ } = &self.run;
+        *dry_run || journal.is_some() || *expect > 0
+    }
+
     /// Returns `true` if the flags ask for more than one message.
     pub(crate) fn is_many(&self) -> bool {
         let SourceArgs { from_file, kind: _, application, subject, grant, issued_before, all } =

@@ -9,13 +9,13 @@ use http::Uri;
 use tokio::time::{Instant, sleep};
 
 use super::http_client::HttpClient;
-use super::key;
 use super::observe::{Fleet, Published, Replica};
 use super::probe::Probe;
 use super::report::{Report, Results};
 use super::service;
 use super::stage::{NoAnswer, Stage};
 use crate::outcome::Failure;
+use crate::stream_key;
 
 /// The time between two reads of the receipts.
 const EVERY: Duration = Duration::from_millis(50);
@@ -46,7 +46,8 @@ impl Plan<'_> {
     pub(super) async fn run(&self) -> Result<Report, NoAnswer> {
         let connecting = Inspector::connect(self.settings).await;
         let mut inspector = connecting.map_err(Stage::Connect.failed())?;
-        key::check(&mut inspector, self.settings).await?;
+        let key = stream_key::evidence(&mut inspector, self.settings).await;
+        key.map_err(Stage::Connect.failed())?.check("the drill").map_err(Stage::Key.failed())?;
         let before = inspector.receipts().await.map_err(Stage::Connect.failed())?;
         if before.is_empty() && self.replicas.is_none() && self.probe.is_none() {
             return Err(Stage::Present.failed()(Failure::new(NO_RECEIPTS)));

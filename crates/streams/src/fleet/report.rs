@@ -33,6 +33,10 @@ struct Line {
     staleness_seconds: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     applied: Option<bool>,
+    /// `true` if it read the message at its start or after a gap, or rejected it: its receipt does
+    /// not show which.
+    #[serde(skip_serializing_if = "is_false")]
+    unclear: bool,
     /// The time from adding the message to its stream until the replica applied it. Absent once the
     /// receipt no longer holds it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,6 +69,7 @@ impl Report {
                 ready: receipt.ready,
                 staleness_seconds: receipt.staleness_seconds,
                 applied: message.map(|message| receipt.has_applied(message.stream, message.id)),
+                unclear: message.is_some_and(|it| receipt.has_skipped(it.stream, it.id)),
                 lag_seconds: lag.map(|lag| lag.as_secs_f64()),
             }
         };
@@ -90,6 +95,9 @@ impl Report {
             let applied = match (line.applied, line.lag_seconds) {
                 (None, _) => String::new(),
                 (Some(false), _) => ", NOT applied".to_owned(),
+                (Some(true), None) if line.unclear => {
+                    ", read at its start or after a gap, or rejected (run caracal-streams drill)".into()
+                }
                 (Some(true), None) => ", applied".to_owned(),
                 (Some(true), Some(lag)) => {
                     format!(", applied {} after it was published", span(seconds_span(lag)))
@@ -111,6 +119,11 @@ impl Report {
         let verdict = if self.complete { "all of them" } else { "NOT all of them" };
         Ok(writeln!(out, "{found}{short}: {verdict}")?)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// Converts the seconds of a receipt, which may hold any number.

@@ -10,6 +10,8 @@ use crate::outcome::Failure;
 
 /// The longest id that is accepted, in bytes. Caracal's own ids have at most 40.
 const MAX_ID: usize = 1_024;
+/// The largest file that is read.
+const MAX_BYTES: u64 = 256 << 20;
 
 /// The items of a file, in its order.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,13 +23,23 @@ pub(super) struct Input {
 
 /// Reads a file, or standard input for `-`.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    let failed = |why: &dyn std::fmt::Display| {
+        Failure::new(format!("--from-file {}: {why}", path.display()))
+    };
     let mut bytes = Vec::new();
     let read = if path.as_os_str() == "-" {
-        std::io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+        std::io::stdin().lock().take(MAX_BYTES + 1).read_to_end(&mut bytes)
     } else {
-        std::fs::read(path)
+        let open = std::fs::File::open(path);
+        open.and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
     };
-    read.map_err(|error| Failure::new(format!("--from-file {}: {error}", path.display())))
+    match read {
+        Err(error) => Err(failed(&error)),
+        Ok(_) if bytes.len() as u64 > MAX_BYTES => {
+            Err(failed(&format_args!("over {} MiB: split it", MAX_BYTES >> 20)))
+        }
+        Ok(_) => Ok(bytes),
+    }
 }
 
 /// Parses all lines. If the first line that is not empty begins with `{`, every line is JSON; else
@@ -42,20 +54,17 @@ pub(super) fn parse(bytes: &[u8], kind: AnchorKind, zone: Option<&str>) -> Resul
     for (index, line) in lines {
         let wrong = |why: &str| Failure::new(format!("--from-file, line {}: {why}", index + 1));
         let line = std::str::from_utf8(line).map_err(|_| wrong("not UTF-8"))?.trim();
-        if line.is_empty() {
+        if line.is_empty() || (is_json != Some(true) && line.starts_with('#')) {
             continue;
         }
         let is_json = *is_json.get_or_insert(line.starts_with('{'));
-        if !is_json && line.starts_with('#') {
-            continue;
-        }
         let parsed = if is_json { json(line) } else { plain(line, kind) };
         let mut item = parsed.map_err(|why| wrong(&why))?;
         if item.zone_id.is_none() {
             item.zone_id = zone.map(str::to_owned);
         }
         check(&item).map_err(|why| wrong(&why))?;
-        if seen.insert(item.clone()) {
+        if seen.insert(item.digest()) {
             items.push(item);
         } else {
             repeated += 1;
@@ -86,6 +95,10 @@ fn plain(line: &str, kind: AnchorKind) -> Result<Item, String> {
     if line.contains(char::is_whitespace) || line.contains(',') {
         return Err("expected one id, without blanks or commas".to_owned());
     }
+    // No id would match, and the run would report success.
+    if line.contains(['"', '\'', '`', '[', ']', '{', '}']) {
+        return Err("expected an id without quotes or brackets (with jq: jq -r)".to_owned());
+    }
     let mut item = Item::default();
     let anchor = match kind {
         AnchorKind::Session => &mut item.session_id,
@@ -95,6 +108,14 @@ fn plain(line: &str, kind: AnchorKind) -> Result<Item, String> {
     };
     *anchor = Some(line.to_owned());
     Ok(item)
+}
+
+/// Returns `true` for characters that an id has only by mistake, such as after a copy from a web page.
+/// The id would match no token.
+fn is_invisible(letter: char) -> bool {
+    letter.is_control()
+        || letter.is_whitespace()
+        || matches!(letter, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// Fails if a consumer would ignore or reject a part of the message.
@@ -109,6 +130,9 @@ fn check(item: &Item) -> Result<(), String> {
         one_line(value).map_err(|why| format!("{name}: {why}"))?;
         if value.len() > MAX_ID {
             return Err(format!("{name}: longer than {MAX_ID} bytes"));
+        }
+        if name != "reason" && value.contains(is_invisible) {
+            return Err(format!("{name}: contains a blank or an invisible character"));
         }
     }
     Ok(())
@@ -141,12 +165,25 @@ mod tests {
     }
 
     #[test]
+    fn comment_does_not_decide_that_lines_are_ids() {
+        let input = parsed("# from the console\n{\"sid\":\"a\"}\n", Some("z")).unwrap();
+        assert_eq!(input.items.len(), 1);
+        let error = parsed("{\"sid\":\"a\"}\n# more\n", Some("z")).unwrap_err();
+        assert!(error.contains("line 2: not JSON"), "{error}");
+    }
+
+    #[test]
     fn names_the_line_that_cannot_be_used() {
         for (text, zone, expected) in [
             ("a\nb c\n", Some("z"), "line 2: expected one id"),
             ("a\n{\"sid\":\"b\"}", Some("z"), "line 2: JSON"),
             ("{\"sid\":\"b\"}\na", Some("z"), "line 2: not JSON"),
             ("\n\na", None, "line 3: no zone: pass --zone"),
+            ("\"a\"\n", Some("z"), "line 1: expected an id without quotes"),
+            ("[\n", Some("z"), "line 1: expected an id without quotes or brackets"),
+            ("a\nb\u{200b}\n", Some("z"), "line 2: agent_session_id: contains a blank or an inv"),
+            ("{\"sid\":\"a\u{feff}\"}", Some("z"), "line 1: session_id: contains a blank or an inv"),
+            ("{\"sid\":\"a b\"}", Some("z"), "line 1: session_id: contains a blank"),
             (
                 "{\"sid\":\"a\",\"session_id\":\"b\"}",
                 Some("z"),

@@ -2,6 +2,7 @@
 
 use caracal_revocation_event::MessageBuilder;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// The anchors of one message, with the field names of the contract. Each line of an input file and
 /// of a journal has this form.
@@ -42,6 +43,11 @@ impl Item {
         let zone = self.zone_id.as_deref().unwrap_or_default();
         let message = MessageBuilder::revoke(zone, reason);
         self.anchors().fold(message, |message, (name, id)| message.with(name, id))
+    }
+
+    /// Returns a digest that differs for different items.
+    pub(super) fn digest(&self) -> [u8; 32] {
+        Sha256::digest(self.line()).into()
     }
 
     /// Returns the item as one line of JSON.

@@ -69,7 +69,9 @@ pub(super) struct Done {
 #[derive(Debug)]
 pub(super) struct Journal {
     path: PathBuf,
-    file: File,
+    /// `None` once a write failed, such as on a full disk. The end of the file may then be the part
+    /// of a line, so nothing may follow it.
+    file: Option<File>,
 }
 
 impl Header {
@@ -133,48 +135,64 @@ pub(super) fn read(path: &Path, header: &Header) -> Result<Done, Failure> {
 }
 
 impl Journal {
-    /// Creates the journal, or continues one. Only its owner may read it.
+    /// Creates the journal, or continues one. Only its owner may read it. Leaves no file behind if
+    /// it fails.
     pub(super) fn open(path: &Path, header: &Header, done: &Done) -> Result<Self, Failure> {
-        let failed = |error| failure(path, error);
+        let advice = "pass --journal FILE with a file that can be written";
+        let failed = |error| failure(path, format_args!("{error}; {advice}"));
         let mut options = OpenOptions::new();
         options.append(true).create_new(done.length == 0);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(path).map_err(failed)?;
-        let mut journal = Self { path: path.to_owned(), file };
         if done.length == 0 {
-            journal.write(&[serde_json::to_string(header)?])?;
+            let line = serde_json::to_string(header)?;
+            write(&file, &[line]).map_err(|error| {
+                // The error of the write is the one that helps.
+                let _ = std::fs::remove_file(path);
+                failed(error)
+            })?;
         } else {
             // The end of a line that was cut off, if there is one.
-            journal.file.set_len(done.length).map_err(failed)?;
+            file.set_len(done.length).map_err(failed)?;
         }
-        Ok(journal)
+        Ok(Self { path: path.to_owned(), file: Some(file) })
     }
 
     /// Records messages that Redis has acknowledged, and the id of the last one. Returns once they
     /// are on disk.
+    ///
+    /// After an error, which is returned once, it records nothing more.
     pub(super) fn record(&mut self, items: &[Item], last: StreamId) -> Result<(), Failure> {
+        let Some(file) = &self.file else { return Ok(()) };
         let mut lines: Vec<_> = items.iter().map(Item::line).collect();
         lines.push(serde_json::to_string(&Acknowledged { acknowledged: StreamIdText(last) })?);
-        self.write(&lines)
+        write(file, &lines).map_err(|error| {
+            self.file = None;
+            failure(&self.path, error)
+        })
     }
 
     /// Removes the journal: the run is complete.
     pub(super) fn remove(self) -> Result<(), Failure> {
         remove(&self.path)
     }
-
-    fn write(&mut self, lines: &[String]) -> Result<(), Failure> {
-        let mut text = lines.join("\n");
-        text.push('\n');
-        let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data());
-        written.map_err(|error| failure(&self.path, error))
-    }
 }
 
-/// Removes a journal.
+/// Writes lines to the disk.
+fn write(mut file: &File, lines: &[String]) -> std::io::Result<()> {
+    let mut text = lines.join("\n");
+    text.push('\n');
+    file.write_all(text.as_bytes())?;
+    file.sync_data()
+}
+
+/// Removes a journal. Another run of the same command may have removed it already.
 pub(super) fn remove(path: &Path) -> Result<(), Failure> {
-    std::fs::remove_file(path).map_err(|error| failure(path, error))
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(failure(path, error)),
+        _ => Ok(()),
+    }
 }
 
 fn failure(path: &Path, why: impl std::fmt::Display) -> Failure {

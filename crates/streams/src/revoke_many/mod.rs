@@ -2,11 +2,12 @@
 //!
 //! In reading order: [`source`] finds the anchors ([`input`] in a file, [`plan`] from Postgres);
 //! [`journal`] holds the messages of earlier runs; [`send`] publishes the rest, at the [`pace`] that
-//! the operator allows; [`replicas`] waits for the fleet.
+//! the operator allows; [`replicas`] waits for the fleet, and [`losses`] looks at consumer groups.
 
 mod input;
 mod item;
 mod journal;
+mod losses;
 mod pace;
 mod plan;
 mod progress;
@@ -25,8 +26,10 @@ use serde::Serialize;
 
 use self::item::Item;
 use self::journal::{Done, Header, Journal};
+use self::losses::Losses;
 use self::pace::Pace;
 use self::plan::{Counts, Radius, number};
+use self::replicas::Expected;
 use self::send::{End, send};
 use self::source::Found;
 use crate::cli::{PublishArgs, RevokeArgs};
@@ -35,6 +38,7 @@ use crate::output::{confirm, note};
 use crate::publishing::{connect, verified};
 use crate::settings::Sources;
 use crate::signals::EndSignals;
+use crate::stream_key;
 use crate::text::{plain, span};
 
 const STREAM: Stream = Stream::SessionsRevoke;
@@ -42,6 +46,9 @@ const STREAM: Stream = Stream::SessionsRevoke;
 const MAX_LEN: usize = 100_000;
 /// The number of messages beyond which a slow reader may lose some.
 const LARGE: usize = MAX_LEN / 2;
+/// The most messages of one run. A service holds 5,000,000 revocations by default, and answers every
+/// request 503 beyond that.
+const MOST: usize = 1_000_000;
 
 /// The JSON of a dry run.
 #[derive(Serialize)]
@@ -69,6 +76,9 @@ struct Run {
     last: Option<String>,
     /// `null` if the receipts of replicas could not be read.
     fleet: Option<replicas::Report>,
+    /// The messages that were trimmed from the stream during this run before a group read them.
+    /// `null` if the groups could not be read.
+    lost_by_group: Option<Losses>,
 }
 
 pub(crate) async fn revoke_many(
@@ -79,6 +89,13 @@ pub(crate) async fn revoke_many(
 ) -> Result<Outcome, Failure> {
     let settings = sources.settings()?;
     let found = source::find(sources, revoke).await?;
+    if found.items.len() > MOST {
+        return Err(Failure::new(format!(
+            "{} messages: more than {MOST} at once could fill the services, which then deny every \
+             request; split the list, or add criteria",
+            found.items.len()
+        )));
+    }
     for item in &found.items {
         verified(&settings, &item.message(&revoke.reason), |_| ())?;
     }
@@ -120,9 +137,11 @@ impl Publishing<'_> {
     async fn run(self, done: Done, json: bool, out: &mut impl Write) -> Result<Outcome, Failure> {
         let publisher = connect(&self.settings).await?;
         let (mut inspector, expected) = self.fleet().await?;
+        self.check_key(inspector.as_mut()).await?;
         let done = self.confirmed(done, inspector.as_mut()).await?;
         let left: Vec<_> =
             self.found.items.iter().filter(|item| !done.items.contains(item)).cloned().collect();
+        let losses = losses_of(inspector.as_mut()).await;
         let mut signals = EndSignals::listen()?;
         let mut journal = Journal::open(&self.path, &self.header, &done)?;
         let pace = Pace::new(self.revoke.run.rate);
@@ -140,7 +159,9 @@ impl Publishing<'_> {
                 return Err(Failure::new(format!("{failure}\n{unfinished}")));
             }
         };
-        journal.remove()?;
+        if let Err(failure) = journal.remove() {
+            note(format_args!("{failure}; everything is published: remove the journal by hand"));
+        }
         let fleet = match &mut inspector {
             None => None,
             Some(inspector) => tokio::select! {
@@ -148,13 +169,16 @@ impl Publishing<'_> {
                     note("everything is published; the replicas were not checked");
                     return Ok(Outcome::Signal(signal));
                 }
-                report = replicas::wait(inspector, last, expected, self.revoke.run.timeout) => {
+                report = replicas::wait(inspector, last, &expected, self.revoke.run.timeout) => {
                     let unchecked = "everything is published; the replicas cannot be checked";
                     Some(report.map_err(|error| Failure::new(format!("{unchecked}: {error}")))?)
                 }
             },
         };
-        let is_complete = fleet.as_ref().is_none_or(replicas::Report::is_complete);
+        let after = losses_of(inspector.as_mut()).await;
+        let lost = losses.zip(after).map(|(before, after)| losses::added(&before, &after));
+        let is_complete = fleet.as_ref().is_none_or(replicas::Report::is_complete)
+            && lost.as_ref().is_none_or(Losses::is_empty);
         let run = Run {
             messages: self.found.items.len(),
             published: sent.published,
@@ -162,26 +186,41 @@ impl Publishing<'_> {
             seconds: sent.elapsed.as_secs_f64(),
             last: Some(format!("{STREAM}/{last}")),
             fleet,
+            lost_by_group: lost,
         };
         self.report(&run, sent.elapsed, json, out)?;
         Ok(if is_complete { Outcome::Ok } else { Outcome::Negative })
     }
 
-    /// Returns the reader of receipts, and the number of replicas to wait for: those that write
-    /// receipts now, and at least as many as the operator expects. Without the right to read
-    /// receipts, returns no reader if the operator expects no number.
-    async fn fleet(&self) -> Result<(Option<Inspector>, usize), Failure> {
+    /// Returns the reader of receipts, and the replicas to wait for: those that write receipts now,
+    /// and at least as many as the operator expects. Without the right to read receipts, returns no
+    /// reader if the operator expects no number.
+    async fn fleet(&self) -> Result<(Option<Inspector>, Expected), Failure> {
         let receipts = async {
             let mut inspector = Inspector::connect(&self.settings).await?;
-            let count = inspector.receipts().await?.len();
-            Ok((inspector, count))
+            let receipts = inspector.receipts().await?;
+            Ok((inspector, receipts))
         };
         let expect = self.revoke.run.expect;
         match receipts.await {
-            Ok((inspector, count)) => Ok((Some(inspector), count.max(expect))),
+            Ok((inspector, receipts)) => Ok((Some(inspector), Expected::new(&receipts, expect))),
             Err(error) if lacks_right(&error) && expect == 0 => {
                 note(format_args!("the replicas will not be checked: {error}"));
-                Ok((None, 0))
+                Ok((None, Expected::new(&[], 0)))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Fails if the streams are signed with another key. Without the right to read them, checks
+    /// nothing.
+    async fn check_key(&self, inspector: Option<&mut Inspector>) -> Result<(), Failure> {
+        let Some(inspector) = inspector else { return Ok(()) };
+        match stream_key::evidence(inspector, &self.settings).await {
+            Ok(evidence) => evidence.check("the revocations"),
+            Err(error) if lacks_right(&error) => {
+                note(format_args!("the stream key will not be checked: {error}"));
+                Ok(())
             }
             Err(error) => Err(error.into()),
         }
@@ -237,12 +276,27 @@ impl Publishing<'_> {
         if let Some(fleet) = &run.fleet {
             writeln!(out, "{fleet}")?;
         }
+        for (group, lost) in run.lost_by_group.iter().flatten() {
+            let lost = usize::try_from(*lost).unwrap_or(usize::MAX);
+            writeln!(
+                out,
+                "group {} lost {}: the stream was trimmed before it read them. Once it has read the \
+                 rest (caracal-streams doctor), run the same command again with a lower --rate",
+                plain(group),
+                number(lost, "message")
+            )?;
+        }
         Ok(writeln!(
             out,
             "Postgres is unchanged: revoke the same in Caracal too, because services forget a \
              revocation after 24 hours"
         )?)
     }
+}
+
+/// Returns the losses of consumer groups up to now, if this user may read them.
+async fn losses_of(inspector: Option<&mut Inspector>) -> Option<Losses> {
+    losses::read(inspector?).await.ok()
 }
 
 /// Returns `true` if this user lacks a right.

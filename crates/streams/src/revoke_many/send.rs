@@ -11,6 +11,7 @@ use super::journal::Journal;
 use super::pace::Pace;
 use super::progress::Progress;
 use crate::outcome::Failure;
+use crate::output::note;
 use crate::signals::EndSignals;
 
 /// The end of the publishing.
@@ -32,11 +33,14 @@ pub(super) enum End {
     Complete,
     /// The operator ended it by this signal.
     Signal(u8),
-    /// A write was not acknowledged, or not recorded.
+    /// A write was not acknowledged.
     Failed(Failure),
 }
 
 /// Publishes all items in their order. Ends after the current write if a signal arrives.
+///
+/// A journal that cannot be written does not stop the revocation: publishing a message twice is
+/// harmless, and a revocation that waits for a disk is not.
 pub(super) async fn send(
     publisher: &Publisher,
     items: &[Item],
@@ -60,19 +64,19 @@ pub(super) async fn send(
         }
         due = pace.next(due, start.elapsed(), write.len());
         let messages = write.iter().map(|item| item.message(reason)).collect();
-        let recorded = match publisher.publish_all(messages).await {
-            Ok(ids) => match ids.last() {
-                Some(last) => {
-                    sent.last = Some(*last);
-                    journal.record(write, *last)
-                }
-                None => Ok(()),
-            },
-            Err(error) => Err(error.into()),
-        };
-        if let Err(failure) = recorded {
-            sent.end = End::Failed(failure);
-            break;
+        match publisher.publish_all(messages).await {
+            Ok(ids) => sent.last = ids.last().copied().or(sent.last),
+            Err(error) => {
+                sent.end = End::Failed(error.into());
+                break;
+            }
+        }
+        if let Some(Err(failure)) = sent.last.map(|last| journal.record(write, last)) {
+            progress.clear();
+            note(format_args!(
+                "{failure}; going on without it: after an interruption, the same command publishes \
+                 more messages again than needed, which is harmless"
+            ));
         }
         sent.published += write.len();
         sent.elapsed = start.elapsed();

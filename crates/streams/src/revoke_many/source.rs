@@ -4,6 +4,7 @@ use std::path::Path;
 
 use caracal_revocation_postgres::{Postgres, Selection};
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use super::input;
 use super::item::Item;
@@ -74,8 +75,10 @@ async fn of_items(
     items: Vec<Item>,
     repeated: usize,
 ) -> Result<Found, Failure> {
-    let lines: Vec<_> = items.iter().map(Item::line).collect();
-    let identity = json!(["items", args.reason, lines]).to_string();
+    let mut digest = Sha256::new();
+    items.iter().for_each(|item| digest.update(item.digest()));
+    let digest: [u8; 32] = digest.finalize().into();
+    let identity = json!(["items", args.reason, digest]).to_string();
     // Only a dry run needs the radius, and not every operator may read Postgres.
     let is_known =
         ["DATABASE_URL", "DATABASE_URL_FILE"].iter().any(|it| sources.find(it).is_some());

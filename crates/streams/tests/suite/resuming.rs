@@ -94,6 +94,37 @@ fn failure_of_redis_tells_how_to_publish_the_rest() {
 }
 
 #[test]
+fn journal_that_cannot_be_written_stops_no_revocation() {
+    let (server, folder) = (RedisServer::start(), TempDir::new().unwrap());
+    ids_file(folder.path(), COUNT);
+    let args: Vec<_> = ARGS.split(' ').collect();
+    // The shell limits the size of files, as a full disk does.
+    let run = |blocks: u32, args: &[&str]| {
+        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+        let mut command = Command::new("bash");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_caracal-streams")]).args(args);
+        command.current_dir(folder.path()).env_clear().env("HOME", "/nonexistent");
+        command.env("REDIS_URL", server.url()).env("STREAMS_HMAC_KEY", crate::program::KEY);
+        command.output().unwrap()
+    };
+    let output = run(8, &args);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert_eq!(text.matches("going on without it").count(), 1, "{text}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(number(&report, "published"), COUNT, "{report}");
+    assert_eq!(files(folder.path()), ["ids.txt"], "the journal is removed");
+    // Before the first message, the operator can still name another file.
+    let before = client(&server).number(&format!("XLEN {STREAM}"));
+    let output = run(0, &args);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("pass --journal FILE"), "{text}");
+    assert_eq!(client(&server).number(&format!("XLEN {STREAM}")), before);
+    assert_eq!(files(folder.path()), ["ids.txt"], "no empty journal stays");
+}
+
+#[test]
 fn publishes_all_again_if_redis_has_lost_messages() {
     let (server, folder) = (RedisServer::start(), TempDir::new().unwrap());
     ids_file(folder.path(), COUNT);

@@ -10,7 +10,7 @@ use caracal_revocation::wire::{Key, KeyRing};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::program::{KEY, Program, at, client};
+use crate::program::{KEY, OTHER_KEY, Program, at, client};
 use crate::redis_server::RedisServer;
 use crate::tmux::Tmux;
 
@@ -21,8 +21,17 @@ pub(crate) fn replicas(
     server: &RedisServer,
     names: &[&str],
 ) -> (tokio::runtime::Runtime, Vec<Revocations>) {
+    replicas_with(server, names, KEY)
+}
+
+/// Starts followers that accept this key.
+fn replicas_with(
+    server: &RedisServer,
+    names: &[&str],
+    key: &str,
+) -> (tokio::runtime::Runtime, Vec<Revocations>) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let keys = KeyRing::new(Key::from_hex(KEY).unwrap());
+    let keys = KeyRing::new(Key::from_hex(key).unwrap());
     let entered = runtime.enter();
     let spawn = |name: &&str| Follower::new(server.settings(&keys)).with_receipts(name).spawn();
     let replicas = names.iter().map(spawn).collect();
@@ -198,6 +207,78 @@ fn fails_if_a_replica_does_not_apply_in_time() {
 }
 
 #[test]
+fn one_message_can_wait_for_the_replicas_too() {
+    let (server, folder) = (RedisServer::start(), TempDir::new().unwrap());
+    let (_runtime, replicas) = replicas(&server, &["gw-1"]);
+    let args = "publish revoke --zone z-1 --session ar-1 --yes --timeout 1s";
+    let short = within(&server, &folder).run(&format!("{args} --expect 2")).with_code(1);
+    short.prints(&["published 1 message", "only 1 of 2 applied"]);
+    let all = within(&server, &folder).run(&format!("{args} --expect 1")).with_code(0);
+    all.prints(&["all 1 replica applied the last message"]);
+    assert!(denies(&replicas[0], "ar-1"));
+    assert!(files(folder.path()).is_empty());
+}
+
+#[test]
+fn replica_with_another_key_has_not_applied_the_message() {
+    let (server, folder) = (RedisServer::start(), TempDir::new().unwrap());
+    at(&server).run("provision").with_code(0);
+    let (_runtime, _replicas) = replicas(&server, &["gw-1"]);
+    let (_other, deaf) = replicas_with(&server, &["gw-2"], OTHER_KEY);
+    at(&server).run("fleet --wait --expect 2").with_code(0);
+    ids_file(folder.path(), 5);
+    let args = "publish revoke --zone z-1 --from-file ids.txt --yes --timeout 1s";
+    let run = within(&server, &folder).run(args).with_code(1);
+    run.prints(&["only 1 of 2 applied", "read and not applied (another STREAMS_HMAC_KEY", "gw-2"]);
+    assert!(!denies(&deaf[0], "ar-1"));
+}
+
+#[test]
+fn names_a_group_that_loses_messages_by_trimming() {
+    let (server, folder) = (RedisServer::start(), TempDir::new().unwrap());
+    at(&server).run("provision").with_code(0);
+    // Shows that the key is right.
+    at(&server).run("publish keys --zone z-1 --yes").with_code(0);
+    at(&server).run("publish revoke --zone z-1 --session ar-1 --yes").with_code(0);
+    client(&server).run(&format!("XREADGROUP GROUP sts-revocation c COUNT 1 STREAMS {STREAM} >"));
+    // The stream becomes as long as producers let it be, and the group reads no more.
+    let fill = format!("for i = 1, 100000 do redis.call('XADD', '{STREAM}', '*', 'a', 'b') end");
+    client(&server).run_with(&["EVAL", &fill, "0"]);
+    ids_file(folder.path(), 400);
+    let args = "publish revoke --zone z-1 --from-file ids.txt --yes";
+    let run = within(&server, &folder).run(&format!("{args} --json")).with_code(1).object();
+    let lost = run["lost_by_group"]["sts-revocation"].as_u64().unwrap();
+    assert!((100..=402).contains(&lost), "{run}");
+    let text = within(&server, &folder).run(args).with_code(1);
+    text.prints(&["group sts-revocation lost ", "the stream was trimmed before it read them"]);
+    // A group that has read everything loses nothing.
+    client(&server).run(&format!("XGROUP SETID {STREAM} sts-revocation $"));
+    let run = within(&server, &folder).run(&format!("{args} --json")).with_code(0).object();
+    assert_eq!(run["lost_by_group"], json!({}));
+}
+
+#[test]
+fn wrong_key_publishes_nothing() {
+    let (server, folder) = (RedisServer::start(), TempDir::new().unwrap());
+    at(&server).run("publish revoke --zone z-1 --session ar-9 --yes").with_code(0);
+    ids_file(folder.path(), 5);
+    let args = "publish revoke --zone z-1 --from-file ids.txt --yes";
+    let wrong = within(&server, &folder).env("STREAMS_HMAC_KEY", OTHER_KEY).run(args).with_code(2);
+    wrong.prints(&["STREAMS_HMAC_KEY: no message", "reject the revocations; nothing was published"]);
+    assert_eq!(client(&server).number(&format!("XLEN {STREAM}")), 1);
+    assert_eq!(files(folder.path()), ["ids.txt"]);
+}
+
+#[test]
+fn file_beyond_the_limit_is_not_read_into_memory() {
+    let (server, folder) = (RedisServer::start(), TempDir::new().unwrap());
+    let file = std::fs::File::create(folder.path().join("ids.txt")).unwrap();
+    file.set_len(1 << 40).unwrap();
+    let args = "publish revoke --zone z-1 --from-file ids.txt --yes";
+    within(&server, &folder).run(args).with_code(2).prints(&["ids.txt: over 256 MiB: split it"]);
+}
+
+#[test]
 fn asks_and_shows_a_bar_in_a_terminal() {
     let (server, folder) = (RedisServer::start(), TempDir::new().unwrap());
     ids_file(folder.path(), 200);
@@ -212,4 +293,10 @@ fn asks_and_shows_a_bar_in_a_terminal() {
     assert_eq!(bar.matches("of 200").count(), 1, "one line, drawn again: {bar}");
     let end = terminal.wait_for(&["code=0.", "published 200 messages in"]);
     assert!(!end.contains("[####"), "the bar is removed: {end}");
+    // A bar that wraps would be drawn below itself again and again.
+    let terminal = Tmux::run(&server, &format!("{args} --yes"), (40, 30));
+    let bar = terminal.wait_for(&["[###", "of 200, ", " left"]);
+    assert_eq!(bar.matches("of 200").count(), 1, "one line, drawn again: {bar}");
+    let end = terminal.wait_for(&["code=0.", "published 200 messages in"]);
+    assert!(!end.contains("of 200"), "the bar is removed: {end}");
 }
