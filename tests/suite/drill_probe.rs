@@ -119,7 +119,11 @@ async fn service_that_never_denies_fails_the_drill() {
     let deaf = Gateway { url: format!("http://{address}/"), ..gateway };
     let output = deaf.drill(&deaf.token("ar-1"), &["--yes", "--within", "1s"]).await;
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
-    assert!(text(&output).contains("NOT denied as revoked; the last answer is 200"), "{}", text(&output));
+    assert!(
+        text(&output).contains("NOT denied as revoked; the last answer is 200"),
+        "{}",
+        text(&output)
+    );
 }
 
 /// Starts a service that answers 200 to the first two requests, and then 401 with this body.

@@ -199,7 +199,8 @@ fn no_anchor() -> Failure {
 fn says_revoked(answer: &Answer) -> bool {
     let body: ErrorBody = serde_json::from_slice(&answer.body).unwrap_or_default();
     let is_other = |reason: &String| !reason.to_ascii_lowercase().contains("revoked");
-    answer.status == StatusCode::UNAUTHORIZED && !body.error_description.as_ref().is_some_and(is_other)
+    answer.status == StatusCode::UNAUTHORIZED
+        && !body.error_description.as_ref().is_some_and(is_other)
 }
 
 /// Returns an answer as text: its status, and the error in its body.

@@ -53,12 +53,13 @@ pub(super) async fn repeat(
         };
         let now = unix_time();
         metrics.record(&result, now);
-        if json {
-            write_json(&result, out)?
-        } else {
-            writeln!(out, "{}", line(&result, now))?
+        match write(&result, now, json, out) {
+            // A full disk must not end drills that are alerted on by their metrics.
+            Err(failure) if listen.is_some() => {
+                note(format_args!("caracal-streams: the result cannot be written: {failure}"));
+            }
+            written => written?,
         }
-        out.flush()?;
         while begun.elapsed() < every {
             if listen.is_none() && out.is_closed() {
                 return Ok(Outcome::Ok);
@@ -69,6 +70,20 @@ pub(super) async fn repeat(
             }
         }
     }
+}
+
+fn write(
+    result: &Result<Report, NoAnswer>,
+    now: Duration,
+    json: bool,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    if json {
+        write_json(result, out)?;
+    } else {
+        writeln!(out, "{}", line(result, now))?;
+    }
+    Ok(out.flush()?)
 }
 
 fn write_json(result: &Result<Report, NoAnswer>, out: &mut Output) -> Result<(), Failure> {

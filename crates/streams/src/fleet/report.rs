@@ -96,7 +96,8 @@ impl Report {
                 (None, _) => String::new(),
                 (Some(false), _) => ", NOT applied".to_owned(),
                 (Some(true), None) if line.unclear => {
-                    ", read at its start or after a gap, or rejected (run caracal-streams drill)".into()
+                    ", read at its start or after a gap, or rejected (run caracal-streams drill)"
+                        .into()
                 }
                 (Some(true), None) => ", applied".to_owned(),
                 (Some(true), Some(lag)) => {

@@ -182,7 +182,11 @@ mod tests {
             ("\"a\"\n", Some("z"), "line 1: expected an id without quotes"),
             ("[\n", Some("z"), "line 1: expected an id without quotes or brackets"),
             ("a\nb\u{200b}\n", Some("z"), "line 2: agent_session_id: contains a blank or an inv"),
-            ("{\"sid\":\"a\u{feff}\"}", Some("z"), "line 1: session_id: contains a blank or an inv"),
+            (
+                "{\"sid\":\"a\u{feff}\"}",
+                Some("z"),
+                "line 1: session_id: contains a blank or an inv",
+            ),
             ("{\"sid\":\"a b\"}", Some("z"), "line 1: session_id: contains a blank"),
             (
                 "{\"sid\":\"a\",\"session_id\":\"b\"}",

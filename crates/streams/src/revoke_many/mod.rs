@@ -288,7 +288,7 @@ impl Publishing<'_> {
         }
         Ok(writeln!(
             out,
-            "Postgres is unchanged: revoke the same in Caracal too, because services forget a \
+            "Postgres is unchanged: revoke the same in Caracal too,\nbecause services forget a \
              revocation after 24 hours"
         )?)
     }
@@ -330,9 +330,10 @@ fn question(found: &Found, left: usize, rate: u32) -> String {
 /// Returns the source and its counts as text.
 fn described(found: &Found) -> String {
     let counts = Counts::of(&found.items);
-    let mut text = format!("revoke {}: {counts}", plain(&found.name));
+    // Short lines: a narrow terminal must not cut an id.
+    let mut text = format!("revoke {}:\n  {counts}", plain(&found.name));
     if found.repeated > 0 {
-        text.push_str(&format!("; {} left out", number(found.repeated, "repeated line")));
+        text.push_str(&format!("\n  {} left out", number(found.repeated, "repeated line")));
     }
     if let Some(radius) = &found.radius {
         text.push_str(&format!("\nPostgres holds, with what hangs below:\n{radius}"));

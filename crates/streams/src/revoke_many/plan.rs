@@ -83,7 +83,7 @@ impl fmt::Display for Counts {
         write!(f, "{records}, {sessions}, {}", number(self.delegations, "delegation"))?;
         let zones: Vec<_> = self.zones.iter().take(NAMED).map(|zone| plain(zone)).collect();
         let more = if self.zones.len() > NAMED { ", …" } else { "" };
-        write!(f, ", in {}: {}{more}", number(self.zones.len(), "zone"), zones.join(", "))
+        write!(f, "\n  in {}: {}{more}", number(self.zones.len(), "zone"), zones.join(", "))
     }
 }
 

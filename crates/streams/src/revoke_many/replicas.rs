@@ -209,7 +209,10 @@ mod tests {
         let before = [receipt("a", 6, &[]), receipt("b", 6, &[])];
         let done = report(&before, &[receipt("a", 7, &[7]), receipt("b", 8, &[7, 8])]);
         assert!(done.complete, "{done}");
-        assert_eq!(done.to_string(), "all 2 replicas applied the last message, the slowest after 1 ms");
+        assert_eq!(
+            done.to_string(),
+            "all 2 replicas applied the last message, the slowest after 1 ms"
+        );
         let behind = report(&before, &[receipt("a", 7, &[7]), receipt("b", 6, &[6])]);
         assert!(!behind.complete && behind.to_string().ends_with("; behind: b"), "{behind}");
     }
@@ -228,7 +231,10 @@ mod tests {
     fn replica_that_rejects_the_messages_has_not_applied_them() {
         let before = [receipt("a", 6, &[6])];
         let report = report(&before, &[receipt("a", 7, &[6])]);
-        assert!(!report.complete && report.to_string().contains("another STREAMS_HMAC_KEY"), "{report}");
+        assert!(
+            !report.complete && report.to_string().contains("another STREAMS_HMAC_KEY"),
+            "{report}"
+        );
     }
 
     #[test]

@@ -51,3 +51,20 @@ fn fails_while_a_replica_is_missing_or_behind() {
     at(&server).run(&args).with_code(1).prints(&["NOT applied"]);
     at(&server).run("fleet --message caracal.sessions.revoke").with_code(2).prints(&["STREAM/ID"]);
 }
+
+#[test]
+fn replica_that_read_the_message_at_its_start_is_marked() {
+    let server = RedisServer::start();
+    let publish = "publish revoke --zone z-1 --session ar-1 --yes --json";
+    let published = at(&server).run(publish).with_code(0).object();
+    let id = published["id"].as_str().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let keys = KeyRing::new(Key::from_hex(KEY).unwrap());
+    let _running = runtime.enter();
+    let _ = Follower::new(server.settings(&keys)).with_receipts("gw-1").spawn();
+    let args = format!("fleet --message caracal.sessions.revoke/{id} --wait");
+    at(&server).run(&args).with_code(0).prints(&["read at its start or after a gap, or rejected"]);
+    let report = at(&server).run(&format!("{args} --json")).with_code(0).object();
+    let line = &report["replicas"][0];
+    assert_eq!((&line["applied"], &line["unclear"]), (&json!(true), &json!(true)), "{report}");
+}

@@ -154,7 +154,10 @@ fn dry_run_counts_and_publishes_nothing() {
     ids_file(folder.path(), 3);
     let args = "publish revoke --zone z-1 --from-file ids.txt --dry-run";
     let shown = within(&server, &folder).run(args).with_code(0);
-    shown.prints(&["3 authority records, 0 sessions, 0 delegations, in 1 zone: z-1", "3 messages"]);
+    shown.prints(&[
+        "revoke ids.txt:\n  3 authority records, 0 sessions, 0 delegations\n  in 1 zone: z-1\n",
+        "3 messages",
+    ]);
     let run = within(&server, &folder).run(&format!("{args} --json")).with_code(0).object();
     assert_eq!((&run["messages"], &run["records"]), (&json!(3), &json!(3)));
     assert_eq!(run["postgres"], Value::Null);
@@ -264,7 +267,8 @@ fn wrong_key_publishes_nothing() {
     ids_file(folder.path(), 5);
     let args = "publish revoke --zone z-1 --from-file ids.txt --yes";
     let wrong = within(&server, &folder).env("STREAMS_HMAC_KEY", OTHER_KEY).run(args).with_code(2);
-    wrong.prints(&["STREAMS_HMAC_KEY: no message", "reject the revocations; nothing was published"]);
+    wrong
+        .prints(&["STREAMS_HMAC_KEY: no message", "reject the revocations; nothing was published"]);
     assert_eq!(client(&server).number(&format!("XLEN {STREAM}")), 1);
     assert_eq!(files(folder.path()), ["ids.txt"]);
 }

@@ -50,7 +50,7 @@ fn revokes_everything_of_an_application_and_below() {
     let args = "publish revoke --application app-1";
     let shown = both(&server, &database, &folder).run(&format!("{args} --dry-run")).with_code(0);
     shown.prints(&[
-        "revoke application app-1, in Postgres: 1 authority record, 3 sessions, 3 delegations",
+        "revoke application app-1, in Postgres:\n  1 authority record, 3 sessions, 3 delegations\n",
         "in 1 zone: z1",
         "3 sessions: 2 active, 1 suspended, 1 of them below (app-2: 1)",
         "3 delegations, 1 of them below",
