@@ -90,6 +90,11 @@ impl Headline {
             );
             return warning(format!("Ready, but {age} old"), effect);
         }
+        if status.readiness.degraded.is_some() {
+            let effect = "Messages arrive that no accepted key has signed. They are rejected: if they \
+                          are revocations, revoked tokens are admitted.";
+            return warning("Ready, degraded".to_owned(), effect.to_owned());
+        }
         if let Some(horizon) = status.report.horizon {
             let effect = format!(
                 "Revocations may be missing. Tokens issued up to {} are denied until they are \
@@ -97,10 +102,6 @@ impl Headline {
                 moment(horizon, status.unix_now),
             );
             return warning("Ready, with a gap".to_owned(), effect);
-        }
-        if status.readiness.degraded.is_some() {
-            let effect = "Messages arrive that no accepted key has signed. They are rejected.";
-            return warning("Ready, degraded".to_owned(), effect.to_owned());
         }
         if let Some(outage) = status.readiness.outage {
             let effect = format!(

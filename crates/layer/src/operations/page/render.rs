@@ -10,7 +10,7 @@ const STYLE: &str = include_str!("style.css");
 
 /// Lets the page use its own style and nothing else. A test compares the digest with the style.
 pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
-     style-src 'sha256-4OfQp4H0fGrkdv5yHcHV4aawwT6aa4uQYQT/AgLxFbM='; \
+     style-src 'sha256-55ZvNDpY4Vt3CdjPL3YAFHzO3yAah+0OEo+JGakpypw='; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The seconds after which the page loads itself again.
@@ -138,10 +138,10 @@ fn all_details(details: &Details) -> Markup {
         dl {
             @for key in &details.keys {
                 dt { (key.slot) }
-                dd { "verified " (messages(&key.verified)) }
+                dd { (messages(&key.verified, "verified")) }
             }
             dt { "no accepted key" }
-            dd { (messages(&details.bad_signatures)) " rejected" }
+            dd { (messages(&details.bad_signatures, "rejected")) }
         }
         h2 id="baseline" { "Baseline" }
         @match &details.baseline {
@@ -250,9 +250,9 @@ fn listed(counts: &[Count], none: &str) -> Markup {
     }
 }
 
-fn messages(messages: &Messages) -> Markup {
+fn messages(messages: &Messages, verb: &str) -> Markup {
     html! {
-        (messages.messages) @if messages.messages == 1 { " message" } @else { " messages" }
+        (messages.messages) @if messages.messages == 1 { " message " } @else { " messages " } (verb)
         @if messages.last_seconds_ago.is_some() {
             ", the last " (ago(messages.last_seconds_ago))
         }

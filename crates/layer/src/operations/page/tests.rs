@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use caracal_revocation_event::KeySlot;
 use caracal_revocation_state::{
     BaselineReport, ManualClock, NotReady, Options, OutageCause, RevocationsWriter, SnapshotReport,
 };
@@ -75,10 +76,11 @@ fn headline_names_the_state_and_if_requests_are_denied() {
 #[test]
 fn headline_warns_of_what_an_operator_must_do() {
     let scene = Scene::ready();
-    scene.writer.set_signatures_fail(true);
-    assert_eq!(scene.headline(), (Level::Warning, "Ready, degraded".into()));
     scene.writer.raise_horizon(scene.now_second());
     assert_eq!(scene.headline(), (Level::Warning, "Ready, with a gap".into()));
+    // A gap denies tokens. Rejected messages may admit some, and the advice is about them.
+    scene.writer.set_signatures_fail(true);
+    assert_eq!(scene.headline(), (Level::Warning, "Ready, degraded".into()));
     let condition = Headline::of(&scene.status(Some("canary")));
     assert_eq!((condition.level, &*condition.state), (Level::Warning, "Not ready: canary"));
     scene.writer.report(|report| report.has_ended = true);
@@ -138,6 +140,21 @@ fn policy_allows_exactly_the_style_of_the_page() {
     assert!(CONTENT_SECURITY_POLICY.contains(&directive), "write {directive} into the policy");
     assert!(CONTENT_SECURITY_POLICY.starts_with("default-src 'none';"));
     assert!(!CONTENT_SECURITY_POLICY.contains("unsafe"));
+}
+
+#[test]
+fn counts_of_messages_are_sentences() {
+    let scene = Scene::ready();
+    let now = scene.writer.now();
+    scene.writer.report(|report| {
+        report.bad_signatures.add(now);
+        report.keys = vec![(KeySlot::Current, report.bad_signatures)];
+    });
+    scene.clock.advance(Duration::from_secs(3));
+    let page = scene.page();
+    assert!(page.contains("<dd>1 message verified, the last 3.0 s ago</dd>"), "{page}");
+    assert!(page.contains("<dd>1 message rejected, the last 3.0 s ago</dd>"), "{page}");
+    assert!(Scene::ready().page().contains("<dd>0 messages rejected</dd>"));
 }
 
 #[test]
