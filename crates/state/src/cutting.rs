@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::clock::{Moment, UnixSeconds};
 use crate::digest::Digest;
 use crate::index::Mark;
+use crate::running::registry::Waiter;
 use crate::state::State;
 
 impl State {
@@ -26,13 +27,15 @@ impl State {
     pub(crate) fn cut_overdue(&self, now: Moment) -> Option<Duration> {
         let running = &self.running;
         let staleness = self.freshness.staleness_at(now).ok();
+        let mut wakers = Vec::new();
         for request in running.take_overdue(UnixSeconds::of(now), staleness) {
-            request.recheck(now);
+            wakers.extend(request.recheck(now));
             // A proof may have arrived in between; the request then continues.
             if !request.is_cut() {
                 running.await_again(&request);
             }
         }
+        self.waking.wake(wakers);
         let (deadline, bound) = running.next();
         let until_end = deadline.map(|second| second.time_left(now));
         let until_unknown =
@@ -41,17 +44,15 @@ impl State {
     }
 
     pub(crate) fn cut_on_anchor(&self, anchor: Digest, now: Moment) {
-        let requests = self.running.on_anchor(anchor);
-        requests.iter().for_each(|request| request.recheck(now));
+        self.recheck(&self.running.on_anchor(anchor), now);
     }
 
     /// Cuts the requests on the anchor with this mark, if the index is full. The mark may have
     /// found no room there, so a recheck would not find it.
     pub(crate) fn cut_without_room(&self, anchor: Digest, mark: Mark) {
         if self.index.is_full() {
-            for request in self.running.on_anchor(anchor) {
-                request.deny(anchor, mark);
-            }
+            let requests = self.running.on_anchor(anchor);
+            self.waking.wake(requests.iter().flat_map(|one| one.deny(anchor, mark)).collect());
         }
     }
 
@@ -59,13 +60,16 @@ impl State {
         let view = self.zones.view(zone);
         let zone = self.index.digest(zone);
         let (current, ended) = (view.delegation_epoch, view.delegation_ended_epoch);
-        let requests = self.running.below_epoch(zone, current, ended);
-        requests.iter().for_each(|request| request.recheck(now));
+        self.recheck(&self.running.below_epoch(zone, current, ended), now);
     }
 
     pub(crate) fn cut_issued_up_to(&self, second: UnixSeconds) {
-        let now = self.now();
-        let requests = self.running.issued_up_to(second);
-        requests.iter().for_each(|request| request.recheck(now));
+        self.recheck(&self.running.issued_up_to(second), self.now());
+    }
+
+    /// Cuts those of the requests that must end. All of them are marked before the first task is
+    /// woken: from then on, they pass nothing.
+    fn recheck(&self, requests: &[Arc<dyn Waiter>], now: Moment) {
+        self.waking.wake(requests.iter().flat_map(|request| request.recheck(now)).collect());
     }
 }

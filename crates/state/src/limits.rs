@@ -58,6 +58,11 @@ pub(crate) const MAX_ENTRIES: usize = 5_000_000;
 /// used before.
 pub(crate) const LONGEST_LAG: Duration = Duration::from_secs(60);
 
+/// The number of tasks that are woken in a row when many requests are cut, and the pause after them.
+/// Two cores need about 0.4 ms for the ends of this many streams over HTTP/2, with their clients.
+pub(crate) const WAKES_AT_ONCE: usize = 64;
+pub(crate) const WAKE_PAUSE: Duration = Duration::from_micros(500);
+
 /// The longest sleep of the timekeeper while some request has an end. If the machine is suspended
 /// or its wall clock is set, the timekeeper notices within this time.
 pub(crate) const LONGEST_SLEEP: Duration = Duration::from_secs(1);

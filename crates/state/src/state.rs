@@ -17,6 +17,7 @@ use crate::recent::Recent;
 use crate::report::Report;
 use crate::running::registry::Registry;
 use crate::running::timekeeper::Timekeeper;
+use crate::running::waking::Waking;
 use crate::staleness::Bound;
 use crate::zones::Zones;
 
@@ -45,6 +46,7 @@ pub(crate) struct State {
     pub(crate) horizon: Horizon,
     pub(crate) running: Registry,
     pub(crate) timekeeper: Timekeeper,
+    pub(crate) waking: Waking,
     /// The shortest bound that any layer requires, in nanoseconds.
     pub(crate) shortest_bound: AtomicU64,
     pub(crate) ready: Notify,
@@ -66,6 +68,7 @@ impl State {
             horizon: Horizon::default(),
             running: Registry::new(),
             timekeeper: Timekeeper::default(),
+            waking: Waking::default(),
             shortest_bound: AtomicU64::new(nanos(options.deny_after)),
             ready: Notify::new(),
             report: Report::default(),

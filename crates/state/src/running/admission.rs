@@ -126,10 +126,14 @@ impl Revocations {
                 (admitted, watch.map(|watch| watch.start_on(authority)))
             }
             // The digests of another state are not valid here; the claims are.
-            identity => {
-                let claims = identity.claims();
+            Identity::Authority(authority) => {
+                let claims = authority.claims();
                 let admitted = self.admitted(claims, checks, now)?;
                 (admitted, watch.map(|watch| watch.start(claims)))
+            }
+            Identity::Claims(claims) => {
+                let admitted = self.admitted(&**claims, checks, now)?;
+                (admitted, watch.map(|watch| watch.start_shared(claims)))
             }
         };
         let identity = Some(identity.clone());

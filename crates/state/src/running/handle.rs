@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::cut::{Cut, CutPoint, CutReport};
-use super::request::{AnchorSource, Request};
+use super::request::{AnchorSource, Request, wake};
 use super::watch::CutPolicy;
 use crate::authority::Authority;
 use crate::claims::Claims;
@@ -28,8 +28,14 @@ impl CutPolicy {
     /// registered when something first waits for its [`RequestCancellation`].
     #[must_use]
     pub fn start<S: AsRef<str>>(self: &Arc<Self>, claims: &Claims<S>) -> RequestCancellation {
-        let anchors = self.state.anchors(claims, self.checks.chain);
+        let anchors = Box::new(self.state.anchors(claims, self.checks.chain));
         RequestCancellation::new(Arc::clone(self), AnchorSource::Own(anchors))
+    }
+
+    /// Starts to watch a request that was admitted on shared claims. They are digested once the
+    /// request has to wait.
+    pub(super) fn start_shared(self: &Arc<Self>, claims: &Arc<Claims>) -> RequestCancellation {
+        RequestCancellation::new(Arc::clone(self), AnchorSource::Claims(Arc::clone(claims)))
     }
 
     /// Starts to watch a request that was admitted on an authority of this policy's state. An
@@ -39,7 +45,7 @@ impl CutPolicy {
         let running =
             RequestCancellation::new(Arc::clone(self), AnchorSource::Shared(authority.clone()));
         if !authority.is_of_state(&self.state) {
-            running.request.end(Cut::Unknown(UnknownCause::NotReady(NotReady::Replaying)));
+            wake(running.request.end(Cut::Unknown(UnknownCause::NotReady(NotReady::Replaying))));
         }
         running
     }

@@ -14,6 +14,7 @@ pub(crate) mod registry;
 mod request;
 mod signal;
 pub(crate) mod timekeeper;
+pub(crate) mod waking;
 mod watch;
 
 pub use admission::{Admission, NotAdmitted};

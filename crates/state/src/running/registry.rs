@@ -1,8 +1,12 @@
 //! The registry of running requests, by everything that can end them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map, hash_map};
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Waker;
+
+use rapidhash::RapidHashMap;
+use smallvec::SmallVec;
 
 use crate::anchors::Anchor;
 use crate::clock::{Moment, UnixSeconds};
@@ -16,19 +20,21 @@ const SHARDS: usize = 64;
 /// A registered request, as the registry uses it. A trait object, because only searches call it;
 /// registering and leaving do not.
 pub(crate) trait Waiter: Send + Sync {
-    /// Cuts the request if it must end now.
-    fn recheck(&self, now: Moment);
-    /// Cuts the request if it depends on this anchor.
-    fn deny(&self, anchor: Digest, mark: Mark);
+    /// Marks the request as cut if it must end now. Returns the tasks that the caller must wake.
+    fn recheck(&self, now: Moment) -> Tasks;
+    /// Marks the request as cut if it depends on this anchor. Returns the tasks that the caller
+    /// must wake.
+    fn deny(&self, anchor: Digest, mark: Mark) -> Tasks;
     /// Returns `true` if the request was cut.
     fn is_cut(&self) -> bool;
     /// Returns the second in which the token was issued.
     fn issued(&self) -> UnixSeconds;
     /// Returns the limits at which time alone cuts the request.
     fn limits(&self) -> Limits;
-    /// Returns a value that identifies the request while it is registered.
-    fn address(&self) -> usize;
 }
+
+/// The wakers of the tasks that wait for one request.
+pub(crate) type Tasks = SmallVec<[Waker; 2]>;
 
 /// The limits at which time alone cuts a request.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +52,7 @@ pub(crate) struct Entry<'r> {
     /// `None` if the request's epoch is not checked, or is unknown.
     pub(crate) epoch: Option<ZoneEpoch>,
     pub(crate) limits: Limits,
-    /// See [`Waiter::address`].
+    /// The request's address in memory, which identifies it while it is registered.
     pub(crate) address: usize,
 }
 
@@ -72,7 +78,7 @@ impl ZoneEpoch {
 #[derive(Debug)]
 pub(crate) struct Registry {
     /// Requests by the short digest of each anchor. A collision only causes a needless recheck.
-    anchors: Box<[OrderedIndex<u64>]>,
+    anchors: Box<[AnchorIndex]>,
     zones: OrderedIndex<ZoneEpoch>,
     /// Requests by the second in which they end.
     deadlines: OrderedIndex<UnixSeconds>,
@@ -83,17 +89,27 @@ pub(crate) struct Registry {
     pub(crate) searches: std::sync::atomic::AtomicUsize,
 }
 
-/// Requests, ordered by a key. Two requests under the same key differ in their address, which does
-/// not change while a request is registered.
-#[derive(Debug)]
-struct OrderedIndex<K>(Mutex<Requests<K>>);
+/// Requests by the short digest of an anchor.
+#[derive(Debug, Default)]
+struct AnchorIndex(Mutex<RapidHashMap<u64, Requests>>);
 
-type Requests<K> = BTreeMap<(K, usize), Weak<dyn Waiter>>;
+/// Requests by a key that has an order.
+#[derive(Debug)]
+struct OrderedIndex<K>(Mutex<BTreeMap<K, Requests>>);
+
+/// The requests under one key: at least one.
+#[derive(Debug)]
+enum Requests {
+    /// In place, because most keys have one request.
+    One(Weak<dyn Waiter>),
+    /// By their addresses, which do not change while they are registered.
+    Many(Box<BTreeMap<usize, Weak<dyn Waiter>>>),
+}
 
 impl Registry {
     pub(crate) fn new() -> Self {
         Self {
-            anchors: (0..SHARDS).map(|_| OrderedIndex::default()).collect(),
+            anchors: (0..SHARDS).map(|_| AnchorIndex::default()).collect(),
             zones: OrderedIndex::default(),
             deadlines: OrderedIndex::default(),
             bounds: OrderedIndex::default(),
@@ -104,38 +120,36 @@ impl Registry {
 
     /// Registers the request under every key of the entry.
     pub(crate) fn insert(&self, entry: &Entry<'_>, request: &Weak<dyn Waiter>) {
-        let address = entry.address;
         for anchor in entry.anchors {
-            let key = (anchor.digest().short(), address);
+            let key = anchor.digest().short();
             self.shard(anchor.digest()).inspect(|index| index.insert(key, request));
         }
         if let Some(epoch) = entry.epoch {
-            self.zones.insert((epoch, address), request);
+            self.zones.insert(epoch, request);
         }
-        self.insert_limits(entry.limits, address, request);
+        self.insert_limits(entry.limits, request);
     }
 
     /// Removes the request that [`Self::insert`] registered under this entry.
     pub(crate) fn remove(&self, entry: &Entry<'_>) {
         let address = entry.address;
         for anchor in entry.anchors {
-            let key = (anchor.digest().short(), address);
-            self.shard(anchor.digest()).inspect(|index| index.remove(key));
+            let key = anchor.digest().short();
+            self.shard(anchor.digest()).inspect(|index| index.remove(key, address));
         }
         if let Some(epoch) = entry.epoch {
-            self.zones.remove((epoch, address));
+            self.zones.remove(epoch, address);
         }
-        self.deadlines.remove((entry.limits.deadline, address));
+        self.deadlines.remove(entry.limits.deadline, address);
         if let Some(bound) = entry.limits.bound {
-            self.bounds.remove((bound, address));
+            self.bounds.remove(bound, address);
         }
     }
 
     /// Returns the requests that depend on an anchor.
     pub(crate) fn on_anchor(&self, anchor: Digest) -> Vec<Arc<dyn Waiter>> {
         self.count_search();
-        let key = anchor.short();
-        self.shard(anchor).map_or_else(Vec::new, |index| index.within(key..=key))
+        self.shard(anchor).map_or_else(Vec::new, |index| index.on(anchor.short()))
     }
 
     /// Returns the requests of the zone whose epoch is below the current one.
@@ -174,13 +188,13 @@ impl Registry {
 
     /// Puts a request back that [`Self::take_overdue`] removed.
     pub(crate) fn await_again(&self, request: &Arc<dyn Waiter>) {
-        self.insert_limits(request.limits(), request.address(), &Arc::downgrade(request));
+        self.insert_limits(request.limits(), &Arc::downgrade(request));
     }
 
-    fn insert_limits(&self, limits: Limits, address: usize, request: &Weak<dyn Waiter>) {
-        self.deadlines.insert((limits.deadline, address), request);
+    fn insert_limits(&self, limits: Limits, request: &Weak<dyn Waiter>) {
+        self.deadlines.insert(limits.deadline, request);
         if let Some(bound) = limits.bound {
-            self.bounds.insert((bound, address), request);
+            self.bounds.insert(bound, request);
         }
     }
 
@@ -199,7 +213,7 @@ impl Registry {
 
     /// Returns the number of anchor entries: at least one for each request.
     pub(crate) fn len(&self) -> usize {
-        self.anchors.iter().map(|index| index.lock().len()).sum()
+        self.anchors.iter().map(AnchorIndex::len).sum()
     }
 
     fn count_search(&self) {
@@ -207,8 +221,46 @@ impl Registry {
         self.searches.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     }
 
-    fn shard(&self, anchor: Digest) -> Option<&OrderedIndex<u64>> {
+    fn shard(&self, anchor: Digest) -> Option<&AnchorIndex> {
         self.anchors.get(anchor.strong() as usize % SHARDS)
+    }
+}
+
+impl AnchorIndex {
+    fn insert(&self, key: u64, request: &Weak<dyn Waiter>) {
+        match self.lock().entry(key) {
+            hash_map::Entry::Occupied(mut entry) => entry.get_mut().insert(request),
+            hash_map::Entry::Vacant(entry) => drop(entry.insert(Requests::one(request))),
+        }
+    }
+
+    fn remove(&self, key: u64, address: usize) {
+        if let hash_map::Entry::Occupied(mut entry) = self.lock().entry(key)
+            && entry.get_mut().remove(address)
+        {
+            entry.remove();
+        }
+    }
+
+    fn on(&self, key: u64) -> Vec<Arc<dyn Waiter>> {
+        self.lock().get(&key).map_or_else(Vec::new, |requests| requests.upgrade().collect())
+    }
+
+    fn all(&self, condition: impl Fn(&dyn Waiter) -> bool) -> Vec<Arc<dyn Waiter>> {
+        let all = self.lock();
+        // No request may be dropped under this lock, because dropping it takes the lock again.
+        let found: Vec<_> = all.values().flat_map(Requests::upgrade).collect();
+        drop(all);
+        found.into_iter().filter(|request| condition(&**request)).collect()
+    }
+
+    fn len(&self) -> usize {
+        self.lock().values().map(|requests| requests.iter().count()).sum()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, RapidHashMap<u64, Requests>> {
+        // Nothing panics under this lock.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -219,43 +271,84 @@ impl<K> Default for OrderedIndex<K> {
 }
 
 impl<K: Ord + Copy> OrderedIndex<K> {
-    fn insert(&self, key: (K, usize), request: &Weak<dyn Waiter>) {
-        self.lock().insert(key, Weak::clone(request));
+    fn insert(&self, key: K, request: &Weak<dyn Waiter>) {
+        match self.lock().entry(key) {
+            btree_map::Entry::Occupied(mut entry) => entry.get_mut().insert(request),
+            btree_map::Entry::Vacant(entry) => drop(entry.insert(Requests::one(request))),
+        }
     }
 
-    fn remove(&self, key: (K, usize)) {
-        let left = self.lock().remove(&key);
-        drop(left);
+    fn remove(&self, key: K, address: usize) {
+        if let btree_map::Entry::Occupied(mut entry) = self.lock().entry(key)
+            && entry.get_mut().remove(address)
+        {
+            entry.remove();
+        }
     }
 
     fn within(&self, keys: RangeInclusive<K>) -> Vec<Arc<dyn Waiter>> {
-        let keys = (*keys.start(), 0)..=(*keys.end(), usize::MAX);
-        self.lock().range(keys).filter_map(|(_, request)| request.upgrade()).collect()
+        self.lock().range(keys).flat_map(|(_, requests)| requests.upgrade()).collect()
     }
 
     /// Removes and returns all requests whose keys are overdue, the lowest key first.
     fn take(&self, overdue: impl Fn(K) -> bool) -> Vec<Arc<dyn Waiter>> {
         let (mut all, mut taken) = (self.lock(), Vec::new());
-        while let Some(first) = all.first_entry().filter(|first| overdue(first.key().0)) {
+        while let Some(first) = all.first_entry().filter(|first| overdue(*first.key())) {
             taken.extend(first.remove().upgrade());
         }
         taken
     }
 
-    fn all(&self, condition: impl Fn(&dyn Waiter) -> bool) -> Vec<Arc<dyn Waiter>> {
-        let all = self.lock();
-        // No request may be dropped under this lock, because dropping it takes the lock again.
-        let found: Vec<_> = all.values().filter_map(Weak::upgrade).collect();
-        drop(all);
-        found.into_iter().filter(|request| condition(&**request)).collect()
-    }
-
     fn first(&self) -> Option<K> {
-        self.lock().first_key_value().map(|((key, _), _)| *key)
+        self.lock().first_key_value().map(|(key, _)| *key)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Requests<K>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<K, Requests>> {
         // Nothing panics under this lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Requests {
+    fn one(request: &Weak<dyn Waiter>) -> Self {
+        Self::One(Weak::clone(request))
+    }
+
+    fn insert(&mut self, request: &Weak<dyn Waiter>) {
+        let entry = |request: &Weak<dyn Waiter>| (address(request), Weak::clone(request));
+        match self {
+            Self::One(first) => {
+                *self = Self::Many(Box::new([entry(first), entry(request)].into()));
+            }
+            Self::Many(requests) => requests.extend([entry(request)]),
+        }
+    }
+
+    /// Removes the request at this address. Returns `true` if no other is left: the caller must
+    /// then remove the key.
+    fn remove(&mut self, at: usize) -> bool {
+        match self {
+            Self::One(request) => address(request) == at,
+            Self::Many(requests) => {
+                requests.remove(&at);
+                requests.is_empty()
+            }
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Weak<dyn Waiter>> {
+        let (one, many) = match self {
+            Self::One(request) => (Some(request), None),
+            Self::Many(requests) => (None, Some(requests.values())),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
+    }
+
+    fn upgrade(&self) -> impl Iterator<Item = Arc<dyn Waiter>> {
+        self.iter().filter_map(Weak::upgrade)
+    }
+}
+
+fn address(request: &Weak<dyn Waiter>) -> usize {
+    request.as_ptr().cast::<()>().addr()
 }

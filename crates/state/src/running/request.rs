@@ -9,10 +9,11 @@ use smallvec::SmallVec;
 
 use super::cut::Cut;
 use super::recheck::recheck;
-use super::registry::{Entry, Limits, Waiter, ZoneEpoch};
+use super::registry::{Entry, Limits, Tasks, Waiter, ZoneEpoch};
 use super::watch::CutPolicy;
 use crate::anchors::{Anchor, AnchorSet};
 use crate::authority::Authority;
+use crate::claims::Claims;
 use crate::clock::{Moment, UnixSeconds};
 use crate::digest::Digest;
 use crate::index::Mark;
@@ -21,17 +22,34 @@ use crate::verdict::Denial;
 
 pub(super) struct Request {
     pub(super) watch: Arc<CutPolicy>,
-    source: AnchorSource,
+    /// The source of the anchors, until they are needed: most requests never wait.
+    source: Mutex<Option<AnchorSource>>,
     registered: AtomicBool,
     reported: AtomicBool,
     finishing: AtomicBool,
     /// The reason for the cut, once there is one. Boxed, because few requests are ever cut.
     cut: OnceLock<Box<Cut>>,
+    /// Boxed, so that a request that never waits is small.
+    waiting: OnceLock<Box<Waiting>>,
+}
+
+/// The source of the anchors of a request.
+pub(super) enum AnchorSource {
+    /// An authority, shared by all requests of the same token.
+    Shared(Authority),
+    /// Claims, which are digested for a request that waits, and then dropped.
+    Claims(Arc<Claims>),
+    Own(Box<AnchorSet>),
+}
+
+/// The parts that only a request that waits needs.
+struct Waiting {
+    anchors: Anchors,
     wakers: Mutex<Wakers>,
 }
 
 /// The anchors of a request: its own copy, or shared by all requests of the same token.
-pub(super) enum AnchorSource {
+enum Anchors {
     Own(AnchorSet),
     Shared(Authority),
 }
@@ -40,12 +58,12 @@ impl Request {
     pub(super) fn new(watch: Arc<CutPolicy>, source: AnchorSource) -> Self {
         Self {
             watch,
-            source,
+            source: Mutex::new(Some(source)),
             registered: AtomicBool::new(false),
             reported: AtomicBool::new(false),
             finishing: AtomicBool::new(false),
             cut: OnceLock::new(),
-            wakers: Mutex::default(),
+            waiting: OnceLock::new(),
         }
     }
 
@@ -64,21 +82,22 @@ impl Request {
             let request: Weak<Self> = Arc::downgrade(self);
             state.running.insert(&self.entry(), &(request as Weak<dyn Waiter>));
             state.expect_end();
-            self.recheck(state.now());
+            wake(self.recheck(state.now()));
             // A revocation that found no room since the request was admitted is not in the index,
             // so the recheck cannot find it.
             if state.index.is_full() && !self.watch.checks.fail_open_unknown {
-                self.end(Cut::Unknown(UnknownCause::Full));
+                wake(self.end(Cut::Unknown(UnknownCause::Full)));
             }
         }
     }
 
-    pub(super) fn end(&self, cut: Cut) {
+    /// Marks the request as cut. Returns the tasks that the caller must wake.
+    pub(super) fn end(&self, cut: Cut) -> Tasks {
         if !self.is_cut() && self.cut.set(Box::new(cut)).is_ok() {
-            let wakers = self.wakers().take();
-            // Outside the lock: a woken task may take it.
-            wakers.into_iter().for_each(Waker::wake);
+            // A task that waits from now on sees the mark.
+            return self.wakers().take();
         }
+        Tasks::new()
     }
 
     /// Returns the reason why the request was cut, if it was.
@@ -121,10 +140,28 @@ impl Request {
     }
 
     pub(super) fn anchor_set(&self) -> &AnchorSet {
-        match &self.source {
-            AnchorSource::Own(anchors) => anchors,
-            AnchorSource::Shared(authority) => authority.anchors(),
+        match &self.waiting().anchors {
+            Anchors::Own(anchors) => anchors,
+            Anchors::Shared(authority) => authority.anchors(),
         }
+    }
+
+    fn waiting(&self) -> &Waiting {
+        self.waiting.get_or_init(|| {
+            let source = lock(&self.source).take();
+            let anchors = match source {
+                Some(AnchorSource::Shared(authority)) => Anchors::Shared(authority),
+                Some(AnchorSource::Own(anchors)) => Anchors::Own(*anchors),
+                Some(AnchorSource::Claims(claims)) => Anchors::Own(self.digest(&claims)),
+                // Not reached, because it is taken only here. Expired claims end the request.
+                None => Anchors::Own(self.digest(&Claims::new("", 0, 0))),
+            };
+            Box::new(Waiting { anchors, wakers: Mutex::default() })
+        })
+    }
+
+    fn digest(&self, claims: &Claims) -> AnchorSet {
+        self.watch.state.anchors(claims, self.watch.checks.chain)
     }
 
     /// Returns the anchors that the route checks.
@@ -137,7 +174,7 @@ impl Request {
             anchors: self.anchors(),
             epoch: self.epoch(),
             limits: self.limits(),
-            address: self.address(),
+            address: std::ptr::from_ref(self).addr(),
         }
     }
 
@@ -150,24 +187,33 @@ impl Request {
     }
 
     fn wakers(&self) -> MutexGuard<'_, Wakers> {
-        // Nothing panics under this lock.
-        self.wakers.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.waiting().wakers)
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing panics under these locks.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Wakes the tasks of one request.
+pub(super) fn wake(tasks: Tasks) {
+    tasks.into_iter().for_each(Waker::wake);
+}
+
 impl Waiter for Request {
-    fn recheck(&self, now: Moment) {
-        if !self.is_cut()
-            && let Some(cut) = recheck(self.anchor_set(), &self.watch, now)
-        {
-            self.end(cut);
+    fn recheck(&self, now: Moment) -> Tasks {
+        if self.is_cut() {
+            return Tasks::new();
         }
+        let cut = recheck(self.anchor_set(), &self.watch, now);
+        cut.map_or_else(Tasks::new, |cut| self.end(cut))
     }
 
-    fn deny(&self, anchor: Digest, mark: Mark) {
-        if let Some(anchor) = self.anchors().iter().find(|own| own.digest() == anchor) {
-            self.end(Cut::Denied(Denial::by(anchor.kind(), mark)));
-        }
+    fn deny(&self, anchor: Digest, mark: Mark) -> Tasks {
+        let own = self.anchors().iter().find(|own| own.digest() == anchor);
+        let cut = own.map(|own| Cut::Denied(Denial::by(own.kind(), mark)));
+        cut.map_or_else(Tasks::new, |cut| self.end(cut))
     }
 
     fn is_cut(&self) -> bool {
@@ -182,10 +228,6 @@ impl Waiter for Request {
         let deadline = self.watch.deadline(self.anchor_set().exp);
         Limits { deadline, bound: self.watch.bound }
     }
-
-    fn address(&self) -> usize {
-        std::ptr::from_ref(self).addr()
-    }
 }
 
 impl Drop for Request {
@@ -197,13 +239,13 @@ impl Drop for Request {
 }
 
 /// The wakers of the tasks that wait for one request: one place for each part. Most requests have
-/// one or two.
+/// one.
 ///
 /// The wakers are behind a lock. Cloning, waking or dropping a waker runs code of its runtime,
 /// which may take the same lock. So a waker is cloned before it is stored, and handed out to be
 /// woken or dropped.
 #[derive(Debug, Default)]
-struct Wakers(SmallVec<[Option<Waker>; 2]>);
+struct Wakers(SmallVec<[Option<Waker>; 1]>);
 
 impl Wakers {
     /// Returns `true` if the part's place holds a waker of the same task.
@@ -230,7 +272,7 @@ impl Wakers {
     }
 
     /// Removes and returns all wakers; the parts keep their places.
-    fn take(&mut self) -> SmallVec<[Waker; 2]> {
+    fn take(&mut self) -> Tasks {
         self.0.iter_mut().filter_map(Option::take).collect()
     }
 }
