@@ -2,25 +2,27 @@
 //! `cargo bench --bench cut` takes about a minute and writes `target/figures/cut.json`.
 //!
 //! 1. A short request through the layer, with and without its guard.
-//! 2. The memory of a guarded stream, by the growth of the process.
+//! 2. The memory of a guarded stream, by the growth of the process; and the time of its entry into
+//!    the registry, next to 100,000 others.
 //! 3. One stream over TCP among 100,000 idle ones: from the call that applies its revocation to the
 //!    moment at which its client sees the end.
 //! 4. 10,000 streams over TCP cut at once, and the effect on other requests.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::hint::black_box;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use caracal_revocation::gateway::{CutOptions, GuardedRequestBody};
 use caracal_revocation::state::{Options, RevocationsWriter};
 use caracal_revocation::wire::{KeyRing, Message, Stream};
-use caracal_revocation::{Claims, GatewayLayer};
+use caracal_revocation::{Admission, Claims, GatewayLayer};
 use caracal_test_support::figures::{measuring, quantile};
 use caracal_test_support::services::Streams;
 use caracal_test_support::tokens;
@@ -35,11 +37,13 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
-use tower::{Layer, Service, ServiceBuilder};
+use tower::{Layer, Service, ServiceBuilder, service_fn};
 
 const SHORT_BATCHES: usize = 400;
 const SHORT_BATCH: usize = 256;
 const IDLE: usize = 100_000;
+const ENTRIES: usize = 200;
+const ENTRY_ROUNDS: usize = 200;
 const CUTS_OF_ONE: usize = 1_000;
 const AT_ONCE: usize = 10_000;
 const A_CONNECTION: usize = 100;
@@ -54,6 +58,7 @@ fn main() {
     let mut figures = Vec::new();
     short_requests(&mut figures);
     memory(&mut figures);
+    entry(&mut figures);
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     one_among_many(&runtime, &mut figures);
     many_at_once(&runtime, &mut figures);
@@ -229,6 +234,58 @@ struct NoopWaker;
 
 impl std::task::Wake for NoopWaker {
     fn wake(self: Arc<Self>) {}
+}
+
+/// Measures the entry of one more stream into the registry, and its exit. It enters under four
+/// anchors and its end, and the state is checked once more. The floor is a sharded map with one
+/// entry for each stream.
+fn entry(figures: &mut Vec<Value>) {
+    let revocations = fresh();
+    let service = service_fn(|mut request: Request<GuardedRequestBody<Empty<Bytes>>>| {
+        let mut response = Response::new(Full::<Bytes>::default());
+        *response.extensions_mut() = std::mem::take(request.extensions_mut());
+        ready(Ok::<_, Infallible>(response))
+    });
+    let mut service = GatewayLayer::new(revocations.reader()).layer(service);
+    let mut start = |n| {
+        let mut context = Context::from_waker(Waker::noop());
+        let mut request = Request::new(Empty::new());
+        request.extensions_mut().insert(claims(n));
+        let Poll::Ready(Ok(mut response)) = pin!(service.call(request)).poll(&mut context) else {
+            panic!("nothing here waits");
+        };
+        response.extensions_mut().remove::<Admission>().unwrap()
+    };
+    let enter = |one: &Admission| assert!(one.revoked().cut().is_none());
+    let shards: Vec<Mutex<HashMap<usize, Arc<()>>>> = (0..64).map(|_| Mutex::default()).collect();
+    let value = Arc::new(());
+    let insert = |n: usize| drop(shards[n % 64].lock().unwrap().insert(n, Arc::clone(&value)));
+    let remove = |n: usize| drop(shards[n % 64].lock().unwrap().remove(&n));
+    let idle: Vec<_> = (0..IDLE).map(&mut start).collect();
+    idle.iter().for_each(enter);
+    (0..IDLE).for_each(insert);
+    let mut times = [Vec::new(), Vec::new(), Vec::new(), Vec::new()];
+    for n in (IDLE..).step_by(ENTRIES).take(ENTRY_ROUNDS) {
+        revocations.confirm(revocations.now());
+        let more: Vec<_> = (n..n + ENTRIES).map(&mut start).collect();
+        let mut time = |at: usize, work: &mut dyn FnMut()| {
+            let start = Instant::now();
+            work();
+            times[at].push(start.elapsed().as_nanos() as f64 / ENTRIES as f64);
+        };
+        time(0, &mut || more.iter().for_each(enter));
+        time(1, &mut || (n..n + ENTRIES).for_each(insert));
+        let mut more = Some(more);
+        time(2, &mut || drop(more.take()));
+        time(3, &mut || (n..n + ENTRIES).for_each(remove));
+    }
+    let [entry, entry_floor, exit, exit_floor] = times.map(|times| quantile(&times, 0.5));
+    println!(
+        "one stream more next to {IDLE}: entry {entry:.0} ns, exit {exit:.0} (aim: entry 2000)"
+    );
+    println!("  the floor: {entry_floor:.0} and {exit_floor:.0} ns");
+    figures.push(figure("entry into the registry next to 100,000", entry, "ns", Some(entry_floor)));
+    figures.push(figure("exit from the registry next to 100,000", exit, "ns", Some(exit_floor)));
 }
 
 // 3 and 4. Over TCP.

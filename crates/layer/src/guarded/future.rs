@@ -41,7 +41,8 @@ pin_project! {
         Inner { #[pin] future: S::Future, context: Option<RequestContext> },
         Held { held: Pin<Box<Held<R>>> },
         Denied { denial: Box<Denial> },
-        Waiting { waiting: Option<Waiting<S, B>> },
+        // Boxed, so that a future that need not wait for its decision is small.
+        Waiting { waiting: Option<Box<Waiting<S, B>>> },
     }
 }
 
@@ -72,7 +73,7 @@ impl<S: Service<Request<GuardedRequestBody<B>>>, B, R> GuardedFuture<S, B, R> {
         inner: S,
         guard: Arc<Guard>,
     ) -> Self {
-        let waiting = Some(Waiting { step, request, inner, guard });
+        let waiting = Some(Box::new(Waiting { step, request, inner, guard }));
         Self { kind: Kind::Waiting { waiting } }
     }
 }
@@ -125,17 +126,16 @@ where
                         // `None` only after the service panicked in its call.
                         None => return Poll::Pending,
                     };
-                    let Some(Waiting { mut request, mut inner, guard, .. }) = waiting.take() else {
-                        return Poll::Pending;
-                    };
+                    let Some(waiting) = waiting.take() else { return Poll::Pending };
+                    let Waiting { mut request, mut inner, guard, .. } = *waiting;
                     match guard.conclude(&mut request, finished) {
                         GuardDecision::Admitted(context) => {
                             Kind::call(&mut inner, request, context)
                         }
                         GuardDecision::Denied(denial) => Kind::Denied { denial },
                         GuardDecision::Waiting(step) => {
-                            let waiting = Some(Waiting { step, request, inner, guard });
-                            Kind::Waiting { waiting }
+                            let waiting = Box::new(Waiting { step, request, inner, guard });
+                            Kind::Waiting { waiting: Some(waiting) }
                         }
                     }
                 }

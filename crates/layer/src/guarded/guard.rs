@@ -177,8 +177,9 @@ impl Guard {
         extensions.remove::<Claims>();
         extensions.remove::<Authority>();
         let is_left = |left: &Mandate| admission.as_ref().is_some_and(|now| left.is_of(now));
-        let mandate = mandate.or_else(|| extensions.remove::<Mandate>().filter(is_left));
-        set_extension(extensions, mandate);
+        if let Some(mandate) = mandate.or_else(|| extensions.remove().filter(is_left)) {
+            extensions.insert(mandate);
+        }
         if admission.is_none() {
             extensions.insert(Anonymous);
         }

@@ -1,5 +1,5 @@
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
@@ -474,6 +474,45 @@ fn woken_task_may_drop_the_request() {
     *drops.0.lock().unwrap() = Some(running);
     scene.revoke("sid", "sid");
     assert_eq!(scene.revocations.running(), 0);
+}
+
+#[test]
+fn marks_every_request_before_it_wakes_a_task() {
+    struct Sees {
+        all: OnceLock<Vec<RequestCancellation>>,
+        woken: AtomicUsize,
+        unmarked: AtomicUsize,
+    }
+    impl Wake for Sees {
+        fn wake(self: Arc<Self>) {
+            let all = self.all.get().unwrap();
+            let unmarked = all.iter().filter(|running| running.seen_cut().is_none()).count();
+            self.unmarked.fetch_add(unmarked, Ordering::SeqCst);
+            self.woken.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    for count in [2, 500] {
+        let scene = Scene::new();
+        let watch = Arc::new(scene.watch());
+        let sees = Arc::new(Sees {
+            all: OnceLock::new(),
+            woken: AtomicUsize::new(0),
+            unmarked: AtomicUsize::new(0),
+        });
+        let waker = Waker::from(Arc::clone(&sees));
+        let mut all: Vec<_> = (0..count).map(|_| watch.start(&full_claims())).collect();
+        for running in &mut all {
+            let polled = std::pin::pin!(running).poll(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending());
+        }
+        assert!(sees.all.set(all).is_ok());
+        scene.revoke("root_sid", "root");
+        let woken = (0..2_000).any(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            sees.woken.load(Ordering::SeqCst) == count
+        });
+        assert_eq!((woken, sees.unmarked.load(Ordering::SeqCst)), (true, 0), "{count} requests");
+    }
 }
 
 /// Fails if `what` does not end: it then waits for a lock that its own thread holds.

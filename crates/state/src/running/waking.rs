@@ -6,13 +6,14 @@
 
 use std::collections::VecDeque;
 use std::mem;
+use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::thread;
 use std::time::Duration;
 
-use crate::limits::{WAKE_PAUSE, WAKES_AT_ONCE};
+use crate::limits::{WAKE_PAUSE, WAKES_A_CORE};
 
 /// The wakers that wait for their turn. A thread exists only while there are some. It does not need
 /// the state, so it wakes all of them even if the state is dropped.
@@ -29,7 +30,7 @@ struct Queue {
 impl Waking {
     /// Wakes these tasks, whose requests are marked as cut. The caller does not wait for a pause.
     pub(crate) fn wake(&self, wakers: Vec<Waker>) {
-        if wakers.len() <= WAKES_AT_ONCE {
+        if wakers.len() <= WAKES_A_CORE {
             wakers.into_iter().for_each(wake);
             return;
         }
@@ -49,16 +50,17 @@ impl Waking {
 }
 
 fn wake_in_batches(queue: &Mutex<Queue>, pause: Duration) {
-    while let Some(batch) = next_batch(queue) {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    while let Some(batch) = next_batch(queue, cores * WAKES_A_CORE) {
         batch.into_iter().for_each(wake);
         thread::sleep(pause);
     }
 }
 
 /// Takes the next wakers. After `None`, the thread must end: the next caller starts another.
-fn next_batch(queue: &Mutex<Queue>) -> Option<Vec<Waker>> {
+fn next_batch(queue: &Mutex<Queue>, size: usize) -> Option<Vec<Waker>> {
     let mut queue = lock(queue);
-    let len = queue.wakers.len().min(WAKES_AT_ONCE);
+    let len = queue.wakers.len().min(size);
     queue.has_thread = len > 0;
     queue.has_thread.then(|| queue.wakers.drain(..len).collect())
 }
@@ -71,4 +73,83 @@ fn wake(waker: Waker) {
 fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
     // Nothing panics under this lock.
     queue.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
+    use std::task::Wake;
+
+    use super::*;
+
+    const MANY: usize = 500;
+
+    /// Counts how often it was woken, after it did its work.
+    struct Counted<F>(Arc<AtomicUsize>, F);
+
+    impl<F: Fn() + Send + Sync + 'static> Wake for Counted<F> {
+        fn wake(self: Arc<Self>) {
+            (self.1)();
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn wakers<F>(count: usize, woken: &Arc<AtomicUsize>, work: F) -> Vec<Waker>
+    where
+        F: Fn() + Clone + Send + Sync + 'static,
+    {
+        let waker = || Waker::from(Arc::new(Counted(Arc::clone(woken), work.clone())));
+        (0..count).map(|_| waker()).collect()
+    }
+
+    /// Returns `true` once the counter has this value, and `false` if it has not after 20 s.
+    fn reaches(woken: &AtomicUsize, count: usize) -> bool {
+        (0..2_000).any(|_| {
+            thread::sleep(Duration::from_millis(10));
+            woken.load(Ordering::SeqCst) == count
+        })
+    }
+
+    #[test]
+    fn wakes_all_even_if_dropped_and_again_after_a_pause() {
+        let (waking, woken) = (Waking::default(), Arc::<AtomicUsize>::default());
+        waking.wake(wakers(MANY, &woken, || {}));
+        waking.wake(wakers(MANY, &woken, || {}));
+        assert!(reaches(&woken, 2 * MANY));
+        waking.wake(wakers(MANY, &woken, || {}));
+        drop(waking);
+        assert!(reaches(&woken, 3 * MANY));
+    }
+
+    #[test]
+    fn panicking_waker_keeps_no_other_task_asleep() {
+        let (waking, woken) = (Waking::default(), Arc::<AtomicUsize>::default());
+        for count in [WAKES_A_CORE, MANY] {
+            let mut all = wakers(count, &woken, || {});
+            all.insert(1, wakers(1, &woken, || panic!("a waker panics")).remove(0));
+            all.truncate(count);
+            waking.wake(all);
+            assert!(reaches(&woken, count - 1));
+            woken.store(0, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn caller_does_not_wait_while_many_are_woken() {
+        let (waking, woken) = (Waking::default(), Arc::<AtomicUsize>::default());
+        let (release, released) = mpsc::channel();
+        let released = Arc::new(Mutex::new(released));
+        let blocks =
+            move || released.lock().unwrap().recv_timeout(Duration::from_secs(20)).unwrap();
+        let mut all = wakers(1, &woken, blocks);
+        all.extend(wakers(MANY, &woken, || {}));
+        waking.wake(all);
+        assert_eq!(woken.load(Ordering::SeqCst), 0);
+        // A few tasks do not wait behind the many.
+        waking.wake(wakers(1, &woken, || {}));
+        assert_eq!(woken.load(Ordering::SeqCst), 1);
+        release.send(()).unwrap();
+        assert!(reaches(&woken, MANY + 2));
+    }
 }
