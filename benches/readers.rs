@@ -5,7 +5,12 @@
 //! 1 to 1,000 raw sockets send the same commands with their own cursors. It measures the server's
 //! processor time, output and memory while nothing is published, at an even pace, and in a burst.
 //! Small numbers of real followers are measured in the same way, to validate the sockets.
+//!
+//! `-- paced` measures the processor time at 100 and 1,000 messages a second alone: of real
+//! followers, of their commands, and of the commands of an earlier follower.
 
+#[path = "readers/paced.rs"]
+mod paced;
 #[path = "readers/recorder.rs"]
 mod recorder;
 #[path = "readers/tail.rs"]
@@ -40,6 +45,9 @@ const COUNTED: Stream = Stream::PolicyInvalidate;
 fn main() {
     if !figures::measuring() {
         return;
+    }
+    if std::env::args().any(|argument| argument == "paced") {
+        return paced::measure();
     }
     let (primary, mut figures) = (RedisServer::in_memory(), Figures::of("readers"));
     let replica = RedisServer::replica_of(&primary);
@@ -263,30 +271,10 @@ impl Load {
         readers: usize,
         position: &mut (Vec<Vec<u8>>, u64),
     ) -> Self {
-        let (runtime, shared) = (runtime(), Arc::new(Readers::default()));
-        let server = &measured.server;
-        let before = server.number("memory", "used_memory");
-        let mut tasks = Vec::new();
-        for _ in 0..readers {
-            let connect = Tail::connect(server.port(), Arc::clone(script), position.0.clone());
-            let mut tail = runtime.block_on(connect);
-            let (board, shared, first) = (Arc::clone(board), Arc::clone(&shared), position.1);
-            tasks.push(runtime.spawn(async move {
-                let mut seen = first;
-                while !shared.over.load(Ordering::Acquire) {
-                    let count = tail.turn(COUNTED.name().as_bytes()).await as u64;
-                    shared.record(&board, seen, count);
-                    seen += count;
-                }
-                (tail.cursors().to_vec(), seen)
-            }));
-        }
-        let load = Self::measure(measured, None, board, readers, &shared, before);
-        shared.over.store(true, Ordering::Release);
-        for task in tasks {
-            *position = runtime.block_on(task).expect("a tail ends");
-        }
-        load
+        let before = measured.server.number("memory", "used_memory");
+        Readers::tails(&measured.server, script, board, readers, position, |shared| {
+            Self::measure(measured, None, board, readers, shared, before)
+        })
     }
 
     fn followers(
@@ -295,20 +283,12 @@ impl Load {
         board: &Arc<Board>,
         readers: usize,
     ) -> Self {
-        let (runtime, shared) = (runtime(), Arc::new(Readers::default()));
-        let server = &measured.server;
-        let before = server.number("memory", "used_memory");
-        for _ in 0..readers {
-            let settings = settings(server.port(), primary.map(|primary| primary.server.port()));
-            let follower = Follower::new(settings);
-            let revocations = follower.revocations();
-            runtime.spawn(follower.run(std::future::pending()));
-            runtime.block_on(revocations.ready());
-            runtime.spawn(observe(revocations, Arc::clone(board), Arc::clone(&shared)));
-        }
-        let load = Self::measure(measured, primary, board, readers, &shared, before);
-        runtime.shutdown_background();
-        load
+        let before = measured.server.number("memory", "used_memory");
+        let primary_port = primary.map(|primary| primary.server.port());
+        let settings = || settings(measured.server.port(), primary_port);
+        Readers::followers(settings, board, readers, |shared| {
+            Self::measure(measured, primary, board, readers, shared, before)
+        })
     }
 
     fn measure(
@@ -404,6 +384,59 @@ impl Load {
 }
 
 impl Readers {
+    /// Runs raw sockets with these commands while `measure` runs. They begin and end at `position`.
+    fn tails<T>(
+        server: &RedisServer,
+        script: &Arc<Script>,
+        board: &Arc<Board>,
+        readers: usize,
+        position: &mut (Vec<Vec<u8>>, u64),
+        measure: impl FnOnce(&Self) -> T,
+    ) -> T {
+        let (runtime, shared) = (runtime(), Arc::new(Self::default()));
+        let mut tasks = Vec::new();
+        for _ in 0..readers {
+            let connect = Tail::connect(server.port(), Arc::clone(script), position.0.clone());
+            let mut tail = runtime.block_on(connect);
+            let (board, shared, first) = (Arc::clone(board), Arc::clone(&shared), position.1);
+            tasks.push(runtime.spawn(async move {
+                let mut seen = first;
+                while !shared.over.load(Ordering::Acquire) {
+                    let count = tail.turn(COUNTED.name().as_bytes()).await as u64;
+                    shared.record(&board, seen, count);
+                    seen += count;
+                }
+                (tail.cursors().to_vec(), seen)
+            }));
+        }
+        let measured = measure(&shared);
+        shared.over.store(true, Ordering::Release);
+        for task in tasks {
+            *position = runtime.block_on(task).expect("a tail ends");
+        }
+        measured
+    }
+
+    /// Runs real followers while `measure` runs.
+    fn followers<T>(
+        settings: impl Fn() -> Settings,
+        board: &Arc<Board>,
+        readers: usize,
+        measure: impl FnOnce(&Self) -> T,
+    ) -> T {
+        let (runtime, shared) = (runtime(), Arc::new(Self::default()));
+        for _ in 0..readers {
+            let follower = Follower::new(settings());
+            let revocations = follower.revocations();
+            runtime.spawn(follower.run(std::future::pending()));
+            runtime.block_on(revocations.ready());
+            runtime.spawn(observe(revocations, Arc::clone(board), Arc::clone(&shared)));
+        }
+        let measured = measure(&shared);
+        runtime.shutdown_background();
+        measured
+    }
+
     /// Records that a reader has read `count` messages, of which the first has the number `first`.
     fn record(&self, board: &Board, first: u64, count: u64) {
         if count > 0 {

@@ -4,8 +4,10 @@
 //! It measures a verdict with a thousand to a million entries, compared with a locked map. With one
 //! to a hundred thousand running streams, it measures the cost of one more stream, and the time
 //! from the call that applies a revocation until the stream's task sees it. All sizes take turns,
-//! so that other load on the machine affects each.
+//! so that other load on the machine affects each. `-- large` measures ten million entries instead.
 
+#[path = "size/large.rs"]
+mod large;
 #[path = "size/plot.rs"]
 mod plot;
 
@@ -45,6 +47,9 @@ const ROUNDS: usize = 10;
 fn main() {
     if !figures::measuring() {
         return;
+    }
+    if std::env::args().any(|argument| argument == "large") {
+        return large::measure();
     }
     let mut figures = Figures::of("size");
     verdicts(&mut figures);

@@ -1,6 +1,7 @@
 //! Throughput from a real Redis into the state, and the time to start, compared with a raw socket
 //! that only reads. `cargo bench --bench streams` takes about a minute and writes
 //! `target/figures/streams.json`. `-- drain` or `-- restart` runs one part alone and writes nothing.
+//! So does `-- history`: ten million messages, which take three minutes and 4 GB.
 
 use std::fs;
 use std::thread;
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use caracal_revocation::Follower;
 use caracal_revocation::internal::sign;
+use caracal_revocation::state::{Options, RevocationsWriter};
 use caracal_revocation::wire::{Key, KeyRing, Stream};
 use caracal_test_support::figures::{measuring, median, quantile};
 use caracal_test_support::redis_server::RedisServer;
@@ -16,6 +18,8 @@ use serde_json::{Value, json};
 
 const DRAINED: u64 = 500_000;
 const RESTARTED: u64 = 1_000_000;
+/// A long history, ten times what a state holds in the other parts.
+const HISTORY: u64 = 10_000_000;
 /// Rounds of draining, in which the two ways of reading alternate.
 const ROUNDS: usize = 5;
 const ZONE: &str = "0198c0de-0000-7000-8000-00000000000a";
@@ -27,14 +31,17 @@ fn main() {
     }
     let key = Key::generate().expect("randomness");
     let mut figures = Vec::new();
-    let parts = ["drain", "restart"];
+    let parts = ["drain", "restart", "history"];
     let chosen = std::env::args().skip(1).find(|argument| parts.contains(&argument.as_str()));
     let runs = |part| chosen.as_ref().is_none_or(|chosen| chosen == part);
     if runs("drain") {
-        drain(&key, &mut figures);
+        drain(&key, DRAINED, ROUNDS, &mut figures);
     }
     if runs("restart") {
         restart(&key, &mut figures);
+    }
+    if chosen.as_deref() == Some("history") {
+        drain(&key, HISTORY, 2, &mut figures);
     }
     if chosen.is_some() {
         return;
@@ -44,19 +51,21 @@ fn main() {
     fs::write("target/figures/streams.json", text + "\n").expect("a file");
 }
 
-/// Measures reading, verifying and applying half a million messages, and only reading them.
-fn drain(key: &Key, figures: &mut Vec<Value>) {
+/// Measures reading, verifying and applying these messages, and only reading them.
+fn drain(key: &Key, messages: u64, rounds: usize, figures: &mut Vec<Value>) {
     let server = RedisServer::in_memory();
-    fill(&server, key, DRAINED);
+    fill(&server, key, messages);
+    let each = server.number("memory", "used_memory") / messages as f64;
     let (mut ours, mut floor, mut busy) = (Vec::new(), Vec::new(), Vec::new());
-    for round in 0..ROUNDS {
-        eprintln!("draining {DRAINED} messages, round {} of {ROUNDS}", round + 1);
-        floor.push(per_second(DRAINED, read_raw(&server)));
-        let (took, on_core) = follow_until_ready(&server, key, DRAINED);
-        ours.push(per_second(DRAINED, took));
-        busy.push(on_core.as_nanos() as f64 / DRAINED as f64);
+    for round in 0..rounds {
+        eprintln!("draining {messages} messages, round {} of {rounds}", round + 1);
+        floor.push(per_second(messages, read_raw(&server)));
+        let (took, on_core) = follow_until_ready(&server, key, messages);
+        ours.push(per_second(messages, took));
+        busy.push(on_core.as_nanos() as f64 / messages as f64);
     }
-    println!("\ndraining {DRAINED} signed messages (median, worst and best of {ROUNDS} rounds)");
+    println!("\ndraining {messages} signed messages (median, worst and best of {rounds} rounds)");
+    row("redis-server's memory for a message", &[each], "bytes");
     row("read, verified, applied", &ours, "messages/s");
     row("raw socket, read and discarded", &floor, "messages/s");
     row("our thread's time a message", &busy, "ns");
@@ -115,7 +124,10 @@ fn restart_once(server: &RedisServer, key: &Key) -> [Duration; 2] {
 fn follow_until_ready(server: &RedisServer, key: &Key, messages: u64) -> (Duration, Duration) {
     runtime().block_on(async {
         let (start, busy) = (Instant::now(), on_core());
-        let follower = Follower::new(server.settings(&KeyRing::new(key.clone())));
+        let mut options = Options::default();
+        options.max_entries = usize::try_from(2 * HISTORY).expect("a count");
+        let follower = Follower::new(server.settings(&KeyRing::new(key.clone())))
+            .with_writer(RevocationsWriter::new(options));
         let revocations = follower.spawn();
         revocations.ready().await;
         let took = (start.elapsed(), on_core() - busy);

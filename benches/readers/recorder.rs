@@ -4,6 +4,10 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
+
+/// The pause between two full batches of a follower, while messages come one by one.
+const FULL_EVERY: Duration = Duration::from_millis(250);
 
 /// The bytes that each connection sent through the proxy, in the order of connecting.
 #[derive(Clone, Default)]
@@ -87,6 +91,12 @@ impl Batch {
         (names.to_vec(), cursors.to_vec())
     }
 
+    /// Returns the server's time and the read alone.
+    fn without_proof(&self) -> Self {
+        let is_kept = |command: &&Command| [&b"TIME"[..], b"XREAD"].contains(&&*command[0]);
+        Self(self.0.iter().filter(is_kept).cloned().collect())
+    }
+
     fn has(&self, word: &[u8]) -> bool {
         self.0.iter().flatten().any(|part| part == word)
     }
@@ -107,6 +117,17 @@ pub(crate) struct Script {
     /// The last batch without the proof, or `full` if there was none. A follower sends it soon
     /// after a full one.
     pub(crate) short: Batch,
+    /// The pause between two full batches, while messages come one by one.
+    pub(crate) full_every: Duration,
+}
+
+impl Script {
+    /// Returns the script of an earlier follower: a proof every 20 ms, and the server's time with
+    /// each read.
+    pub(crate) fn before(&self) -> Self {
+        let (full, full_every) = (self.full.clone(), Duration::from_millis(20));
+        Self { short: full.without_proof(), full, full_every }
+    }
 }
 
 impl Recording {
@@ -118,7 +139,7 @@ impl Recording {
             reader.into_iter().flatten().filter(|batch| batch.has(b"BLOCK")).collect();
         let full = waiting.iter().rfind(|batch| batch.has(b"INFO")).expect("a full batch").clone();
         let short = waiting.iter().rfind(|batch| !batch.has(b"INFO")).unwrap_or(&full).clone();
-        Script { full, short }
+        Script { full, short, full_every: FULL_EVERY }
     }
 }
 

@@ -1,15 +1,12 @@
 //! A raw socket that sends the commands of a follower. A thousand of them fit into one thread.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::recorder::Script;
-
-/// The pause between two full batches of a follower, while messages come one by one.
-const FULL_EVERY: Duration = Duration::from_millis(20);
 
 pub(crate) struct Tail {
     stream: TcpStream,
@@ -34,7 +31,8 @@ impl Tail {
 
     /// Sends one batch and reads all replies. Returns the number of new messages in this stream.
     pub(crate) async fn turn(&mut self, counted: &[u8]) -> usize {
-        let in_full = self.full_sent.is_none_or(|sent| sent.elapsed() >= FULL_EVERY);
+        let is_due = |sent: Instant| sent.elapsed() >= self.script.full_every;
+        let in_full = self.full_sent.is_none_or(is_due);
         if in_full {
             self.full_sent = Some(Instant::now());
         }
