@@ -118,7 +118,7 @@ impl Log for InProcess {
         cursors: &PerStream<StreamId>,
         wait: Option<Duration>,
     ) -> Result<Reading, LogError> {
-        let (server_time, heads) = (unix_time(), self.heads());
+        let (server_time, heads) = (Some(unix_time()), self.heads());
         let added = self.0.added.notified();
         let mut added = std::pin::pin!(added);
         // Register before looking, so that an entry added in between is not missed.

@@ -47,8 +47,9 @@ pub(crate) trait Log: Send {
 /// The answer to one read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reading {
-    /// The server's time of the answer, since the Unix epoch.
-    pub(crate) server_time: Duration,
+    /// The server's time before its heads and entries were read, since the Unix epoch. A read that
+    /// asks for heads always asks for it.
+    pub(crate) server_time: Option<Duration>,
     /// The time up to which the answer is complete.
     pub(crate) as_of: AsOf,
     /// The reason that answers of this server cannot be proven fresh, if there is one.

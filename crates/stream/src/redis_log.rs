@@ -10,7 +10,6 @@ use tokio::time::Instant;
 use crate::adaptive_timeout::{AdaptiveTimeout, connect_hedged};
 use crate::entry::PerStream;
 use crate::identity::Identity;
-use crate::limits::SHORTEST_INTERVAL;
 use crate::log::{AsOf, Log, Reading};
 use crate::log_error::LogError;
 use crate::persistence;
@@ -218,7 +217,8 @@ impl Log for RedisLog {
     async fn prepare(&mut self, now: Moment) {
         self.upstream.prepare(now);
         let Some(primary) = &mut self.primary else { return };
-        if self.primary_queried_at.is_none_or(|at| at.elapsed() >= SHORTEST_INTERVAL) {
+        let every = self.planner.shortest_interval();
+        if self.primary_queried_at.is_none_or(|at| at.elapsed() >= every) {
             self.primary_queried_at = Some(Instant::now());
             primary.query(now).await;
         }

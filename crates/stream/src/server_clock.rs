@@ -66,6 +66,13 @@ impl ServerClock {
         self.bounds.map_or(0, |bounds| i128::midpoint(bounds.least, bounds.most))
     }
 
+    /// Returns the latest time that the server's clock may show at `now`, since the Unix epoch.
+    pub(crate) fn latest(&self, now: Moment) -> Duration {
+        let most = self.bounds.map_or(0, |bounds| bounds.widened(now).most);
+        let latest = nanos(now.wall) + most;
+        Duration::from_nanos(u64::try_from(latest.max(0)).unwrap_or(u64::MAX))
+    }
+
     /// Returns the lead and its possible error in seconds, or `None` before the first answer.
     pub(crate) fn lead_seconds(&self, now: Moment) -> Option<(f64, f64)> {
         let bounds = self.bounds?.widened(now);
@@ -165,6 +172,18 @@ mod tests {
         clock.observe(set, at(100), at(102));
         let (lead, error) = known(&clock, at(102));
         assert!((lead - 3_600_250.0).abs() <= error + 0.01 && error < 1.1, "{lead} ± {error}");
+    }
+
+    #[test]
+    fn latest_time_is_never_before_the_servers_own() {
+        let mut clock = ServerClock::default();
+        assert_eq!(clock.latest(at(5)), at(5).wall, "without an answer both clocks count as equal");
+        clock.observe(server(at(1_010)), at(1_000), at(1_010));
+        for later in [1_010, 1_500, 60_000] {
+            let ahead = clock.latest(at(later)).checked_sub(server(at(later)));
+            // The round trip, and the drift of the clocks since.
+            assert!(ahead.is_some_and(|ahead| ahead < Duration::from_millis(18)), "{ahead:?}");
+        }
     }
 
     #[test]

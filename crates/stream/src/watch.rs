@@ -82,7 +82,7 @@ pub struct TailedMessage<'s> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TailBatch {
-    /// The server's time of the answer, since the Unix epoch.
+    /// The latest time that the server's clock may show at the answer, since the Unix epoch.
     pub server_time: Duration,
     /// The largest possible lead of that clock over this machine's, in nanoseconds.
     pub server_lead: i128,
@@ -181,15 +181,15 @@ impl StreamTail {
         let mut is_idle = was_tailing;
         for reading in &readings {
             self.fold.absorb(reading, sent, now)?;
-            server_time = reading.server_time;
-            let server_lead = nanos(server_time) - nanos(sent.wall);
+            server_time = self.fold.latest_server_time(reading.streams, now);
+            let server_lead = nanos(server_time) - nanos(now.wall);
             self.show(reading, now, server_lead, &mut show);
             is_idle &= reading.entries.is_empty();
         }
         let unproven = readings.iter().find_map(|reading| reading.freshness_error.as_ref());
         self.fold.writer().set_outage(unproven.map(LogError::outage));
         self.server_time = Some(server_time);
-        let server_lead = nanos(server_time) - nanos(sent.wall);
+        let server_lead = nanos(server_time) - nanos(now.wall);
         let is_idle = is_idle && self.fold.is_tailing();
         Ok(TailBatch { server_time, server_lead, is_live: was_tailing, is_idle })
     }

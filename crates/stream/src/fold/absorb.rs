@@ -25,14 +25,13 @@ impl Fold {
         now: Moment,
     ) -> Result<(), LogError> {
         let streams = reading.streams;
-        let source =
-            if self.is_split { streams.iter().position(|read| *read).unwrap_or(0) } else { 0 };
+        let source = self.source_of(streams);
         if let Some(identity) = &reading.identity {
             self.observe_identity(identity, sent, source, streams)?;
         }
         // rule: proof-is-as-old-as-its-question
-        let server_time = reading.server_time;
-        let server_clock = self.observe_clock(source, server_time, sent, now);
+        let server_clock = self.observe_clock(source, reading.server_time, sent, now);
+        let server_time = reading.server_time.unwrap_or_else(|| server_clock.latest(now));
         let was_tailing = self.is_tailing();
         let received = Received { now, server_time, server_clock };
         // An answer that is complete up to an unknown time proves no freshness.

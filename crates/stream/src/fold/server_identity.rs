@@ -13,16 +13,29 @@ use crate::log_error::LogError;
 use crate::server_clock::ServerClock;
 
 impl Fold {
-    /// Records the time of a source's clock, and returns the clock.
+    /// Returns the index of the source that these streams are read from.
+    pub(super) fn source_of(&self, streams: PerStream<bool>) -> usize {
+        if self.is_split { streams.iter().position(|read| *read).unwrap_or(0) } else { 0 }
+    }
+
+    /// Returns the latest time that the clock of these streams' server may show at `now`.
+    pub(crate) fn latest_server_time(&self, streams: PerStream<bool>, now: Moment) -> Duration {
+        let source = self.sources.get(self.source_of(streams));
+        source.map_or(now.wall, |source| source.clock.latest(now))
+    }
+
+    /// Records the time of a source's clock, if it answered that, and returns the clock.
     pub(super) fn observe_clock(
         &mut self,
         source: usize,
-        server_time: Duration,
+        server_time: Option<Duration>,
         sent: Moment,
         now: Moment,
     ) -> ServerClock {
         let Some(source) = self.sources.get_mut(source) else { return ServerClock::default() };
-        source.clock.observe(server_time, sent, now);
+        if let Some(server_time) = server_time {
+            source.clock.observe(server_time, sent, now);
+        }
         source.clock
     }
 

@@ -11,9 +11,11 @@ use tokio::time::Instant;
 
 use crate::entry::PerStream;
 
-/// The interval while entries arrive one by one. Proofs are older by that time, but a question with
-/// each entry would cost the server more than the entry.
-const EVERY: Duration = Duration::from_millis(20);
+/// The longest interval while entries arrive one by one. A question with each entry would cost the
+/// server more than the entry. It is half of the time for which a read waits.
+const EVERY: Duration = Duration::from_millis(250);
+/// The number of those intervals within the staleness bound, if that is short.
+const SMALL_IN_BOUND: u32 = 8;
 /// The largest answer, in bytes, that does not lengthen the interval.
 const SMALL: u64 = 32 << 10;
 /// The number of bytes a second that larger answers may take: it lengthens their interval.
@@ -44,6 +46,11 @@ struct Last {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Spacing(PerStream<Last>);
 
+/// Returns the interval of small counters while reads wait, for this staleness bound.
+pub(super) fn shortest_interval(bound: Duration) -> Duration {
+    EVERY.min(bound / SMALL_IN_BOUND)
+}
+
 impl Spacing {
     /// Makes the counters of all streams due, for a new connection.
     pub(super) fn restart(&mut self) {
@@ -62,11 +69,12 @@ impl Spacing {
     /// little compared to the entries.
     pub(super) fn due_in(&self, stream: Stream, is_reading: bool, bound: Duration) -> Duration {
         let last = self.last(stream);
+        let shortest = shortest_interval(bound);
         let every = match last.size {
             ..=SMALL if is_reading => Duration::ZERO,
-            ..=SMALL => EVERY,
+            ..=SMALL => shortest,
             size => Duration::from_millis(size * 1_000 / RATE)
-                .clamp(EVERY, LONGEST.min(bound / IN_BOUND)),
+                .clamp(shortest, LONGEST.min(bound / IN_BOUND)),
         };
         last.sent_at.map_or(Duration::ZERO, |sent_at| every.saturating_sub(sent_at.elapsed()))
     }
@@ -120,7 +128,8 @@ mod tests {
             spacing.due_in(stream, is_reading, bound).as_millis()
         };
         assert_eq!(due_in(1_000, true, minute), 0);
-        assert_eq!(due_in(1_000, false, minute), 20);
+        assert_eq!(due_in(1_000, false, minute), 250);
+        assert_eq!(due_in(1_000, false, Duration::from_millis(400)), 50);
         assert_eq!(due_in(1 << 20, true, minute), 500);
         assert_eq!(due_in(100 << 20, false, minute), 2_000);
         assert_eq!(due_in(100 << 20, false, Duration::from_secs(3)), 1_000);

@@ -6,7 +6,7 @@ use caracal_revocation_event::{Stream, StreamId};
 use caracal_revocation_state::Revocations;
 
 use super::batch::Batch;
-use super::counters::{Form, Spacing};
+use super::counters::{self, Form, Spacing};
 use super::read_request::ReadRequest;
 use crate::entry::PerStream;
 use crate::wire::Stopped;
@@ -125,7 +125,8 @@ impl ReadPlanner {
 
     /// Plans the entries of all streams, and the counters that are due.
     fn all_streams(&self, wait: Option<Duration>) -> ReadRequest {
-        let is_reading = wait.is_none() && self.quiet == 0;
+        let is_waiting = wait.is_some();
+        let is_reading = !is_waiting && self.quiet == 0;
         let mut next_due = Duration::MAX;
         let heads = self.per_stream(|stream| {
             let due_in = self.due_in(stream, is_reading);
@@ -141,7 +142,10 @@ impl ReadPlanner {
             None => (self.quiet > 0).then(|| next_due.min(SHORT_WAIT)),
         };
         let entries = Stream::ALL.map(|stream| self.streams.contains(&stream));
-        self.request(wait, heads, entries)
+        // The answer to `TIME` arrives before the wait, and costs the server a write of its own. So
+        // a read that only waits for entries does without.
+        let wants_time = !is_waiting || heads.iter().any(Option::is_some);
+        ReadRequest { wants_time, ..self.request(wait, heads, entries) }
     }
 
     /// Plans the counters or the entries of one stream, because one entry of each stream is too
@@ -167,16 +171,24 @@ impl ReadPlanner {
         entries: PerStream<bool>,
     ) -> ReadRequest {
         let (cursors, count) = (self.cursors, self.batch.count());
-        ReadRequest { cursors, count, wait, heads, entries, is_asking: false }
+        ReadRequest { cursors, count, wait, wants_time: true, heads, entries, is_asking: false }
     }
 
     fn per_stream<T>(&self, mut of: impl FnMut(Stream) -> Option<T>) -> PerStream<Option<T>> {
         Stream::ALL.map(|stream| self.streams.contains(&stream).then(|| of(stream)).flatten())
     }
 
+    /// Returns the interval of small counters while reads wait.
+    pub(super) fn shortest_interval(&self) -> Duration {
+        counters::shortest_interval(self.bound())
+    }
+
     fn due_in(&self, stream: Stream, is_reading: bool) -> Duration {
-        let bound = self.revocations.as_ref().map_or(Duration::MAX, Revocations::shortest_bound);
-        self.spacing.due_in(stream, is_reading, bound)
+        self.spacing.due_in(stream, is_reading, self.bound())
+    }
+
+    fn bound(&self) -> Duration {
+        self.revocations.as_ref().map_or(Duration::MAX, Revocations::shortest_bound)
     }
 
     fn form(&self, stream: Stream) -> Form {

@@ -18,8 +18,10 @@ pub(super) struct ReadRequest {
     pub(super) cursors: PerStream<StreamId>,
     pub(super) count: usize,
     pub(super) wait: Option<Duration>,
-    /// The streams whose counters it asks for. If there are any, it also asks for the server's
-    /// identity.
+    /// `true` if it asks for the server's time.
+    pub(super) wants_time: bool,
+    /// The streams whose counters it asks for. If there are any, it also asks for the server's time
+    /// and identity.
     pub(super) heads: PerStream<Option<Form>>,
     /// The streams whose entries it asks for.
     pub(super) entries: PerStream<bool>,
@@ -33,7 +35,9 @@ impl ReadRequest {
     /// its identity are complete, and they are older than the entries.
     pub(super) fn commands(&self) -> Pipeline {
         let mut commands = Pipeline::with_capacity(Stream::ALL.len() + 4);
-        commands.cmd("TIME");
+        if self.wants_time {
+            commands.cmd("TIME");
+        }
         if self.wants_counters() {
             commands.cmd("INFO").arg("replication");
         }
@@ -130,7 +134,7 @@ impl ReadRequest {
         server: &Server,
     ) -> Result<Reading, LogError> {
         let mut answers = Answers::new(&received.bytes);
-        let server_time = answers.time()?;
+        let server_time = if self.wants_time { Some(answers.time()?) } else { None };
         let mut identity = None;
         if self.wants_counters() {
             identity = Some(Identity::of(&server.run_id, &answers.text()?)?);

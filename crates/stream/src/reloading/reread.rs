@@ -41,7 +41,9 @@ async fn read_once<L: Log>(
     while !log.streams().iter().all(|stream| place.is_done(*stream)) {
         let sent = writer.now();
         let reading = log.read(&place.cursors, None).await?;
-        clock.observe(reading.server_time, sent, writer.now());
+        if let Some(server_time) = reading.server_time {
+            clock.observe(server_time, sent, writer.now());
+        }
         for entry in &reading.entries {
             apply(entry, keys, writer, clock);
         }

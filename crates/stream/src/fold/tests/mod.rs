@@ -169,7 +169,7 @@ impl Scene {
             .each_ref()
             .map(|kept| Some(kept.as_ref().map_or(Head::Missing, Kept::head)));
         let reading = Reading {
-            server_time: now.wall,
+            server_time: Some(now.wall),
             as_of: AsOf::Sent,
             freshness_error: None,
             identity: self.identity.clone(),
