@@ -36,8 +36,7 @@ pub(crate) fn measure() {
             let [(_, old), (_, new), (_, real)] = &mut lanes;
             for (script, costs) in [(&before, old), (&now, new)] {
                 position.1 = board.published.load(Ordering::Acquire);
-                let took =
-                    Readers::tails(&server, script, &board, READERS, &mut position, paced);
+                let took = Readers::tails(&server, script, &board, READERS, &mut position, paced);
                 costs.push(each(took));
             }
             let settings = || settings(server.port(), None);

@@ -53,9 +53,8 @@ pub(crate) fn measure() {
     let follower = || Follower::new(server.settings(&ring)).with_snapshot(&path);
     let bytes = large.bytes() as f64 / ENTRIES as f64;
     let following = runtime();
-    let (written, writing) = checking(&reader, &checked, || {
-        write(&following, follower().with_writer(large), &path)
-    });
+    let (written, writing) =
+        checking(&reader, &checked, || write(&following, follower().with_writer(large), &path));
     head("a check on four anchors, one at a time", "µs");
     writing.report("a snapshot of ten million is written", &mut figures);
     following.shutdown_timeout(Duration::from_secs(60));
@@ -161,11 +160,7 @@ fn timed(reader: &Revocations, claims: &Claims, denied: bool) -> f64 {
     took
 }
 
-fn denies(
-    reader: &Revocations,
-    claims: &Claims,
-    now: caracal_revocation::state::Moment,
-) -> bool {
+fn denies(reader: &Revocations, claims: &Claims, now: caracal_revocation::state::Moment) -> bool {
     let verdict = reader.decide(black_box(claims), &Checks::default(), now);
     !matches!(black_box(verdict), Verdict::Admitted(_))
 }

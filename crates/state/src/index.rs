@@ -27,12 +27,27 @@ use additions::Additions;
 pub(crate) use additions::Parts;
 pub(crate) use view::Mark;
 
+/// The number of shards. With ten million entries, a shard has 2,500, and grows within 50 µs.
 #[cfg(not(loom))]
-const SHARDS: usize = 256;
+const SHARDS: usize = 4_096;
 /// The number of shards under loom. Few keep the model checker's search small: it tries every
 /// interleaving.
 #[cfg(loom)]
 const SHARDS: usize = 2;
+
+/// The number of slices that sweeps take in turn, each of some shards.
+const SLICES: usize = if SHARDS < 256 { SHARDS } else { 256 };
+
+/// The room for keys that even a filter of few has.
+const SPARE_KEYS: usize = 512;
+
+/// The number of digests after which a step of a rebuild ends with its shard. It keeps every write
+/// short, and a rebuild to few writes.
+#[cfg(not(loom))]
+const STEP: usize = 1_024;
+/// Under loom, a step is one shard.
+#[cfg(loom)]
+const STEP: usize = 1;
 
 #[derive(Debug)]
 pub(crate) struct Index {
@@ -66,10 +81,11 @@ struct Writer {
     /// Keys added to the current filter since it was built, expired ones included.
     filtered: usize,
     rebuild: Option<Rebuild>,
-    next_sweep: usize,
+    /// The slice that the next sweep takes.
+    next_slice: usize,
 }
 
-/// A new filter that is being filled, one shard at a time.
+/// A new filter that is being filled, some shards at a time.
 #[derive(Debug)]
 struct Rebuild {
     filter: Arc<Filter>,
@@ -89,7 +105,7 @@ impl Index {
             filter: FilterCell::new(Arc::clone(&filter)),
             shards: (0..SHARDS).map(|_| RwLock::new(Table::default())).collect(),
             sessions: RwLock::new(HashMap::new()),
-            writer: Mutex::new(Writer { filter, filtered: 0, rebuild: None, next_sweep: 0 }),
+            writer: Mutex::new(Writer { filter, filtered: 0, rebuild: None, next_slice: 0 }),
         }
     }
 
@@ -196,17 +212,19 @@ impl Index {
     /// round of slices, every expired entry is gone.
     pub(crate) fn sweep_slice(&self, now: Minute) {
         let mut writer = lock(&self.writer);
-        let at = writer.next_sweep;
-        writer.next_sweep = (at + 1) % SHARDS;
-        let mut expired = self.shards.get(at).map_or(0, |shard| write(shard).sweep(now));
-        if at == 0 {
+        let slice = writer.next_slice;
+        writer.next_slice = (slice + 1) % SLICES;
+        let shards = self.shards.iter().skip(slice).step_by(SLICES);
+        let mut expired: usize = shards.map(|shard| write(shard).sweep(now)).sum();
+        if slice == 0 {
             let mut sessions = write(&self.sessions);
             let known = sessions.len();
             sessions.retain(|_, session| session.expires >= now);
             expired += known - sessions.len();
         }
         let left = self.entries.fetch_sub(expired, Ordering::Release) - expired;
-        if writer.rebuild.is_none() && writer.filtered > 1_024 && writer.filtered > left * 2 {
+        let is_round = writer.next_slice == 0;
+        if is_round && writer.rebuild.is_none() && writer.filtered > (left * 2).max(1_024) {
             writer.rebuild = Some(Rebuild::for_keys(left));
         }
         self.step_rebuild(&mut writer);
@@ -214,7 +232,7 @@ impl Index {
 
     /// Removes the expired entries of every slice at once.
     pub(crate) fn sweep(&self, now: Minute) {
-        (0..SHARDS).for_each(|_| self.sweep_slice(now));
+        (0..SLICES).for_each(|_| self.sweep_slice(now));
     }
 
     /// Returns `true` if there is room for an entry, or it exists already. Otherwise marks the
@@ -247,30 +265,30 @@ impl Index {
         self.additions.add(digest);
     }
 
-    /// Adds one more shard to the filter that is being rebuilt, and installs that filter after the
-    /// last shard.
-    ///
-    /// One shard for each write keeps every write short, however many entries there are.
+    /// Adds some more shards to the filter that is being rebuilt, and installs that filter after the
+    /// last one.
     fn step_rebuild(&self, writer: &mut Writer) {
         let Some(rebuild) = &mut writer.rebuild else { return };
-        match self.shards.get(rebuild.next_shard) {
-            Some(shard) => read(shard).digests().for_each(|digest| rebuild.add(digest)),
-            None => read(&self.sessions).keys().for_each(|digest| rebuild.add(*digest)),
-        }
-        rebuild.next_shard += 1;
-        if rebuild.next_shard > SHARDS {
-            self.filter.store(Arc::clone(&rebuild.filter));
-            writer.filter = Arc::clone(&rebuild.filter);
-            writer.filtered = rebuild.filtered;
-            writer.rebuild = None;
+        let enough = rebuild.filtered + STEP;
+        while rebuild.filtered < enough {
+            let Some(shard) = self.shards.get(rebuild.next_shard) else {
+                read(&self.sessions).keys().for_each(|digest| rebuild.add(*digest));
+                self.filter.store(Arc::clone(&rebuild.filter));
+                writer.filter = Arc::clone(&rebuild.filter);
+                writer.filtered = rebuild.filtered;
+                writer.rebuild = None;
+                return;
+            };
+            rebuild.next_shard += 1;
+            read(shard).digests().for_each(|digest| rebuild.add(digest));
         }
     }
 }
 
 impl Rebuild {
     fn for_keys(keys: usize) -> Self {
-        // Room for half as many keys again, and for those added during the rebuild.
-        let filter = Arc::new(Filter::for_keys(keys + keys / 2 + 2 * SHARDS));
+        // Room for half as many keys again, of which some are added during the rebuild.
+        let filter = Arc::new(Filter::for_keys(keys + keys / 2 + SPARE_KEYS));
         Self { filter, next_shard: 0, filtered: 0 }
     }
 

@@ -25,21 +25,25 @@ fn keeps_every_anchor_while_growing_and_shrinking() {
     assert!(index.view(|_| ()).is_none(), "an empty index costs a lookup nothing");
 }
 
+/// Returns the capacity of the filter, the number of its keys, and `true` during a rebuild.
+fn sizes(index: &Index) -> (usize, usize, bool) {
+    let writer = lock(&index.writer);
+    (writer.filter.capacity(), writer.filtered, writer.rebuild.is_some())
+}
+
 #[test]
 fn filter_grows_and_shrinks_with_the_entries() {
     let index = Index::with_room_for(100_000);
-    let sizes = || {
-        let writer = lock(&index.writer);
-        (writer.filter.capacity(), writer.filtered, writer.rebuild.is_some())
-    };
+    let sizes = || sizes(&index);
     for n in 0..20_000_u32 {
         let expires = Minute::new(if n < 2_000 { 9 } else { 1 });
         assert!(index.revoke(index.digest(&format!("id-{n}")), expires));
         let (capacity, filtered, _) = sizes();
         // A rebuild takes a step at each entry, so few more keys than planned arrive meanwhile.
-        assert!(filtered <= capacity + SHARDS + 2, "{filtered} keys in room for {capacity}");
-        assert!(filtered >= index.len() && filtered <= index.len() + SHARDS + 2);
-        assert!(capacity <= index.len() * 3 + 4 * SHARDS, "{capacity} for {n} entries");
+        let during = index.len() / STEP + 3;
+        assert!(filtered <= capacity + during, "{filtered} keys in room for {capacity}");
+        assert!(filtered >= index.len() && filtered <= index.len() + during);
+        assert!(capacity <= index.len() * 3 + 2 * SPARE_KEYS, "{capacity} for {n} entries");
     }
     // A second pass completes the rebuild that the first one started.
     index.sweep(Minute::new(5));
@@ -47,14 +51,21 @@ fn filter_grows_and_shrinks_with_the_entries() {
     let (capacity, filtered, is_rebuilding) = sizes();
     assert_eq!((index.len(), filtered, is_rebuilding), (2_000, 2_000, false));
     assert!((2_000..20_000).contains(&capacity), "{capacity}");
-    // A rebuild is worth its time once more than half of the keys have expired.
-    for (added, filtered) in [(2_000, 4_000), (10, 2_000)] {
-        for n in 0..added {
-            index.revoke(index.digest(&format!("{added}-{n}")), Minute::new(6));
+}
+
+#[test]
+fn filter_is_rebuilt_once_half_of_its_keys_have_expired() {
+    for (expired, is_rebuilt) in [(1_990, false), (2_010, true)] {
+        let index = Index::with_room_for(100_000);
+        for n in 0..2_000 + expired {
+            let expires = Minute::new(if n < 2_000 { 9 } else { 6 });
+            index.revoke(index.digest(&format!("id-{n}")), expires);
         }
         index.sweep(Minute::new(7));
         index.sweep(Minute::new(7));
-        assert_eq!((index.len(), sizes().1, sizes().2), (2_000, filtered, false));
+        let (_, filtered, is_rebuilding) = sizes(&index);
+        assert_eq!((index.len(), is_rebuilding), (2_000, false));
+        assert_eq!(filtered == 2_000, is_rebuilt, "{filtered} with {expired} expired");
     }
 }
 
