@@ -158,7 +158,7 @@ async fn demoted_primary_is_not_fresh_in_the_next_answer() {
 }
 
 #[tokio::test]
-async fn requests_identity_with_each_proof_only() {
+async fn requests_identity_and_time_with_each_proof_only() {
     let (mut log, received) = open().await;
     received.lock().unwrap().clear();
     let wait = Some(Duration::from_secs(1));
@@ -167,11 +167,13 @@ async fn requests_identity_with_each_proof_only() {
         let reading = log.read(&after(ms), wait).await.unwrap();
         let is_proof = reading.heads.iter().any(Option::is_some);
         assert_eq!(reading.identity.is_some(), is_proof);
+        assert_eq!(reading.server_time.is_some(), is_proof);
         assert_eq!(reading.as_of == AsOf::Sent, is_proof);
         proofs += usize::from(is_proof);
     }
     let received = received.lock().unwrap();
-    assert_eq!(received.iter().filter(|command| *command == "INFO").count(), proofs);
+    let count = |text: &str| received.iter().filter(|command| *command == text).count();
+    assert_eq!((count("TIME"), count("INFO"), count("XREAD")), (proofs, proofs, 20));
 }
 
 #[tokio::test]

@@ -141,3 +141,16 @@ fn horizon_divides_tokens_at_its_second() {
         }
     }
 }
+
+#[test]
+fn recut_message_between_two_proofs_raises_the_horizon() {
+    let mut scene = Scene::new(Options::default());
+    scene.read();
+    scene.wait(100);
+    scene.reads_only_entries = true;
+    scene.publish_recut("ar-1");
+    scene.read();
+    let margin = Options::default().horizon_margin.as_secs().cast_signed();
+    let horizon = scene.fold.writer.horizon().unwrap();
+    assert!(horizon >= second(&scene) + margin, "{horizon}");
+}

@@ -55,6 +55,8 @@ struct Scene {
     clock: Arc<ManualClock>,
     streams: PerStream<Option<Kept>>,
     identity: Option<Identity>,
+    /// `true` if reads ask for entries only, as they do between two proofs.
+    reads_only_entries: bool,
 }
 
 impl Scene {
@@ -65,7 +67,7 @@ impl Scene {
         let (dead_letters, queue) = dead_letters::queue();
         let fold = Fold::new(writer, KeyRing::new(key("1a")), dead_letters);
         let streams = PerStream::default().map(|_: ()| Some(Kept::default()));
-        Self { fold, queue, clock, streams, identity: None }
+        Self { fold, queue, clock, streams, identity: None, reads_only_entries: false }
     }
 
     fn requiring_streams(mut self) -> Self {
@@ -164,12 +166,11 @@ impl Scene {
             entries.extend(after.by_ref().take(count).cloned());
             *drained = after.next().is_none();
         }
-        let heads = self
-            .streams
-            .each_ref()
-            .map(|kept| Some(kept.as_ref().map_or(Head::Missing, Kept::head)));
+        let is_proof = !self.reads_only_entries;
+        let head = |kept: &Option<Kept>| kept.as_ref().map_or(Head::Missing, Kept::head);
+        let heads = self.streams.each_ref().map(|kept| is_proof.then(|| head(kept)));
         let reading = Reading {
-            server_time: Some(now.wall),
+            server_time: is_proof.then_some(now.wall),
             as_of: AsOf::Sent,
             freshness_error: None,
             identity: self.identity.clone(),
