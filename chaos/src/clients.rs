@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper_util::client::legacy::{Client as HttpClient, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 
-use crate::history::{Answer, Probe, Request};
+use crate::history::{Answer, NO_ANSWER, Probe, Request};
 use crate::reader::{ANSWER, READY};
 use crate::readers::Reader;
 use crate::world::World;
@@ -58,9 +58,13 @@ impl Client {
             let (head, body) = self.0.request(request).await.ok()?.into_parts();
             Some((head.status, body.collect().await.ok()?.to_bytes()))
         };
-        let (status, body) = tokio::time::timeout(TIMEOUT, response).await.ok()??;
+        let response = tokio::time::timeout(TIMEOUT, response).await.ok().flatten();
         let received = world.clock.now();
-        let unready = (status != StatusCode::OK).then(|| reason(status, &body));
+        let unready = match response {
+            Some((StatusCode::OK, _)) => None,
+            Some((status, body)) => Some(reason(status, &body)),
+            None => Some(NO_ANSWER.to_owned()),
+        };
         world.truth.probed(Probe { life: current.life, sent, received, unready });
         Some(())
     }

@@ -69,10 +69,21 @@ pub struct ReaderLife {
     pub unproven_until: At,
     /// The time at which it began to listen for requests.
     pub started: At,
-    /// The time at which it was killed; `None` for the last process of a reader.
+    /// The time at which its end began: it is killed, or writes its snapshot and exits.
+    #[serde(default)]
+    pub leaving: Option<At>,
+    /// The time at which it had ended; `None` for the last process of a reader.
     pub ended: Option<At>,
     /// `true` if the process ended by itself.
     pub died: bool,
+}
+
+impl ReaderLife {
+    /// Returns the time from which the process could prove its view.
+    pub fn began(&self) -> At {
+        let provable = Some(self.unproven_until).filter(|until| *until != At::NEVER);
+        self.started.max(provable.unwrap_or_default())
+    }
 }
 
 fn first_key() -> Vec<usize> {
@@ -155,6 +166,9 @@ pub struct Injected {
     /// `true` if the fault left a large message at the start of a stream.
     #[serde(default)]
     pub enlarges: bool,
+    /// `true` if the processes of readers in scope were stopped during the fault.
+    #[serde(default)]
+    pub suspends: bool,
     /// The observed effect; `None` if there was no visible effect.
     pub effect: Option<String>,
 }
@@ -209,6 +223,9 @@ pub enum Answer {
     None,
 }
 
+/// Recorded for a probe without an answer.
+pub const NO_ANSWER: &str = "no answer";
+
 /// A readiness probe and its answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Probe {
@@ -216,7 +233,8 @@ pub struct Probe {
     pub life: usize,
     pub sent: At,
     pub received: At,
-    /// The reason why the reader is not ready; `None` if it is ready.
+    /// The reason why the reader is not ready; `None` if it is ready. [`NO_ANSWER`] if the probe was
+    /// not answered.
     pub unready: Option<String>,
 }
 

@@ -6,6 +6,7 @@
 //! seed chooses the faults. Exits with 1 if a promise was broken. `docs/chaos.md` describes the
 //! faults, the rules and the output.
 
+mod append_only_file;
 mod checker;
 mod clients;
 mod decisions;

@@ -95,6 +95,7 @@ impl Reader {
         let Process { mut child, life } = process.take().ok_or("the reader is down already")?;
         let died = child.try_wait()?.is_some();
         self.current.send_replace(None);
+        with.truth.leaving(life, with.clock.now());
         let pid = child.id().unwrap_or(0);
         child.kill().await?;
         with.truth.ended(life, with.clock.now(), died);
@@ -107,6 +108,7 @@ impl Reader {
         let Process { mut child, life } = process.take().ok_or("the reader is down already")?;
         let died = child.try_wait()?.is_some();
         self.current.send_replace(None);
+        with.truth.leaving(life, with.clock.now());
         let pid = child.id().unwrap_or(0);
         drop(child.stdin.take());
         tokio::time::timeout(ENDS_WITHIN, child.wait())
@@ -172,6 +174,7 @@ impl Reader {
             keys: keys.numbers,
             unproven_until: if self.aim.is_unprovable { At::NEVER } else { At::default() },
             started: with.clock.now(),
+            leaving: None,
             ended: None,
             died: false,
         });

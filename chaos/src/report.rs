@@ -81,10 +81,11 @@ impl std::fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "  worst delay {}, unhindered {}, worst recovery {}",
+            "  worst delay {}, in calm {}, worst recovery {}, an idle thread was late by {}",
             delay(self.verdict.worst_delay),
             delay(self.verdict.worst_calm_delay),
-            delay(self.verdict.worst_recovery)
+            delay(self.verdict.worst_recovery),
+            delay(self.verdict.slowest)
         )?;
         let violations = &self.verdict.violations;
         let mut broken = BTreeMap::<String, usize>::new();

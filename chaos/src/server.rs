@@ -9,6 +9,7 @@ use caracal_test_support::redis_server::{self, STARTS_WITHIN};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client};
 
+use crate::append_only_file::{self, EntryId};
 use crate::failure::Failure;
 
 /// The time limit for an answer: longer than the slowest machine needs. Beyond it, the harness has
@@ -98,16 +99,17 @@ impl RedisServer {
 
     /// Cuts the end off the append-only file of a server that is down. Returns how many bytes.
     pub fn lose_tail(&self, bytes: u64) -> Result<u64, Failure> {
-        let mut parts: Vec<PathBuf> = std::fs::read_dir(self.persisted())?
-            .map(|entry| entry.map(|entry| entry.path()))
-            .collect::<Result<_, _>>()?;
-        parts.retain(|path| path.to_string_lossy().ends_with(".incr.aof"));
-        parts.sort();
+        let parts = append_only_file::parts(&self.persisted())?;
         let Some(last) = parts.last() else { return Ok(0) };
         let file = std::fs::OpenOptions::new().write(true).open(last)?;
         let length = file.metadata()?.len();
         file.set_len(length.saturating_sub(bytes))?;
         Ok(bytes.min(length))
+    }
+
+    /// Returns the entries in the append-only file of a server that is down.
+    pub fn entries(&self) -> Result<Vec<EntryId>, Failure> {
+        append_only_file::entries(&self.persisted())
     }
 
     /// Removes the append-only file of a server that is down.

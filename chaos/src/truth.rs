@@ -227,6 +227,11 @@ impl Truth {
         self.inner().record.lives[life].unproven_until = at;
     }
 
+    /// Records that the process is about to be ended.
+    pub fn leaving(&self, life: usize, at: At) {
+        self.inner().record.lives[life].leaving = Some(at);
+    }
+
     pub fn ended(&self, life: usize, at: At, died: bool) {
         let life = &mut self.inner().record.lives[life];
         life.ended = Some(at);

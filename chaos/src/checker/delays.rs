@@ -45,14 +45,13 @@ fn is_excused(index: &HistoryIndex<'_>, request: &Request) -> bool {
 }
 
 /// Returns the longest time for which a reader admitted a revoked token. With `calm`, counts only
-/// readers that were unhindered since before the revocation was published.
+/// readers that nothing has hindered since they had recovered, before the revocation was published.
 pub(super) fn worst(index: &HistoryIndex<'_>, calm: bool) -> Option<Delay> {
     let admitted = index.history.requests.iter().filter(|r| r.answer == Answer::Admitted);
     let delays = admitted.filter_map(|request| {
         let revocation = index.revocation(request)?;
         let acked = revocation.acked.filter(|acked| *acked < request.sent)?;
-        let is_calm = || index.unhindered_since(request).is_some_and(|since| since < acked);
-        if index.is_excused(revocation, request) || (calm && !is_calm()) {
+        if index.is_excused(revocation, request) || (calm && !index.is_calm(request, acked)) {
             return None;
         }
         Some(Delay { at: request.sent, delay: request.sent.since(acked) })

@@ -9,7 +9,7 @@ use super::Rule;
 use super::history_index::HistoryIndex;
 
 /// The longest time between two completeness proofs of an unhindered reader.
-const PROVEN_EVERY: Duration = Duration::from_millis(700);
+const PROVEN_EVERY: Duration = Duration::from_millis(800);
 /// The error of a reader's estimate of the server's clock, and so of a message's age.
 const CLOCK_ERROR: Duration = Duration::from_millis(300);
 /// The time for which a message that no accepted key signed explains denials in strict mode.
@@ -21,25 +21,19 @@ const STILL_RECOVERING: Duration = Duration::from_secs(10);
 pub(super) fn stale(index: &HistoryIndex<'_>, request: &Request) -> Result<(), Rule> {
     let bound = index.history.promise.bound;
     let proven_every = proven_every(index, request);
-    let from = request.received.minus(bound + proven_every);
-    let late = index.lateness.allowance(from, request.received);
     // The last proof may come from the previous process.
     let life = index.life(request);
     if index.is_unprovable(request) || signatures_fail(index, request) {
         return Ok(());
     }
     let back = index.back(request, life.started);
-    if life.recalled.is_some() && request.sent <= back.plus(index.recovery(back)) {
-        return Ok(());
-    }
-    // A machine that stalls the process for this long is a fault by itself.
-    if late + proven_every >= bound {
+    if life.recalled.is_some() && request.sent <= back.plus(index.recovery()) {
         return Ok(());
     }
     let Some(window) = index.windows(request).last_before(request.received) else {
         return Err(Rule::Unexplained);
     };
-    if request.received.since(window.began) + proven_every + late < bound {
+    if request.received.since(window.began) + proven_every < bound {
         return Err(Rule::Unexplained);
     }
     within_recovery(index, window.ended, request.sent)
@@ -63,7 +57,7 @@ pub(super) fn signatures_fail(index: &HistoryIndex<'_>, request: &Request) -> bo
     let by = request.received.minus(bound.saturating_sub(CLOCK_ERROR));
     let is_forged = |fault: &Injected| {
         let until = fault.ended.plus(ALARMED);
-        fault.forges && fault.began <= by && request.sent <= until.plus(index.recovery(until))
+        fault.forges && fault.began <= by && request.sent <= until.plus(index.recovery())
     };
     index.history.promise.strict
         && (index.fails_verification(request, by) || index.history.faults.iter().any(is_forged))
@@ -82,12 +76,12 @@ pub(super) fn not_ready(index: &HistoryIndex<'_>, request: &Request) -> Result<(
     if index.is_unprovable(request) || index.is_nothing_verifiable(request) {
         return Ok(());
     }
-    let from = index.back(request, index.began(request));
+    let from = index.back(request, index.life(request).began());
     within_recovery(index, from, request.sent)
 }
 
 fn within_recovery(index: &HistoryIndex<'_>, back: At, sent: At) -> Result<(), Rule> {
-    let by = back.plus(index.recovery(back));
+    let by = back.plus(index.recovery());
     if sent <= by {
         Ok(())
     } else if sent <= by.plus(STILL_RECOVERING) {
@@ -101,13 +95,13 @@ fn within_recovery(index: &HistoryIndex<'_>, back: At, sent: At) -> Result<(), R
 pub(super) fn history_incomplete(index: &HistoryIndex<'_>, request: &Request) -> Result<(), Rule> {
     let history = index.history;
     let iat = history.tokens[request.token].iat;
-    let started = index.began(request);
+    let started = index.life(request).began();
     let ids_ahead = history.faults.iter().any(|f| f.ids_ahead && f.began <= request.received);
     // Returns the latest time at which a reader that reads from Redis since `from` has detected a
     // gap: Redis is back, and the recovery time is over.
     let recovered = |from| {
         let back = index.back(request, from);
-        back.plus(index.recovery(back))
+        back.plus(index.recovery())
     };
     let is_denied = |from: At| {
         let detected = recovered(from);
@@ -135,10 +129,10 @@ fn may_have_gap(index: &HistoryIndex<'_>, request: &Request, fault: &Injected) -
             GapScope::Newcomers => {
                 // A reader with a snapshot has not read messages that came after the snapshot.
                 let life = index.life(request);
-                let back = index.back(request, index.began(request));
+                let back = index.back(request, index.life(request).began());
                 index.ready(request).is_none_or(|ready| ready > began)
                     || life.recalled.is_some_and(|recalled| {
-                        recalled < began && began <= back.plus(index.recovery(back))
+                        recalled < began && began <= back.plus(index.recovery())
                     })
             }
             GapScope::Everyone => true,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::history::{Answer, History, Lost, Probe, ReaderLife, Request, Revocation};
 use crate::time::At;
 
-use super::lateness::Lateness;
+use super::losses::Losses;
 use super::windows::Windows;
 
 /// The time before and after a probe in which requests must agree with it.
@@ -17,27 +17,21 @@ const MISDATED_MS: u64 = 2_000;
 #[derive(Debug)]
 pub(super) struct HistoryIndex<'h> {
     pub(super) history: &'h History,
-    pub(super) lateness: Lateness<'h>,
     /// The windows of each reader, by its number.
     windows: Vec<Windows>,
     /// The revocation of each token, by its number.
     revocations: HashMap<usize, &'h Revocation>,
     /// The time at which an answer of each process first showed that it had read the history.
     ready: Vec<Option<At>>,
+    losses: Losses,
 }
 
 impl<'h> HistoryIndex<'h> {
     pub(super) fn of(history: &'h History) -> Self {
-        let lateness = Lateness::of(&history.lateness);
         let recovery = history.promise.recovery;
         let readers = history.readers.iter().map(|life| life.reader + 1).max().unwrap_or(0);
-        let windows = (0..readers)
-            .map(|reader| {
-                Windows::of(&history.faults, reader, |from| {
-                    recovery + lateness.allowance(from, from.plus(recovery))
-                })
-            })
-            .collect();
+        let windows: Vec<_> =
+            (0..readers).map(|reader| Windows::of(&history.faults, reader, recovery)).collect();
         let mut ready: Vec<Option<At>> = vec![None; history.readers.len()];
         for request in &history.requests {
             // A process may deny a revoked token before it has read the rest of the history.
@@ -51,7 +45,8 @@ impl<'h> HistoryIndex<'h> {
         }
         let revocations =
             history.revocations.iter().map(|revocation| (revocation.token, revocation)).collect();
-        Self { history, lateness, windows, revocations, ready }
+        let losses = Losses::of(history, &windows, &ready);
+        Self { history, windows, revocations, ready, losses }
     }
 
     pub(super) fn life(&self, request: &Request) -> &'h ReaderLife {
@@ -70,17 +65,9 @@ impl<'h> HistoryIndex<'h> {
         self.ready[request.life]
     }
 
-    /// Returns the time that a recovery from this moment may take.
-    pub(super) fn recovery(&self, from: At) -> Duration {
-        let nominal = self.history.promise.recovery;
-        nominal + self.lateness.allowance(from, from.plus(nominal))
-    }
-
-    /// Returns the time from which the process could prove its view.
-    pub(super) fn began(&self, request: &Request) -> At {
-        let life = self.life(request);
-        let provable = Some(life.unproven_until).filter(|until| *until != At::NEVER);
-        life.started.max(provable.unwrap_or_default())
+    /// Returns the time that a recovery may take.
+    pub(super) const fn recovery(&self) -> Duration {
+        self.history.promise.recovery
     }
 
     /// Returns `true` if nothing proved the view of the process when the request was sent.
@@ -102,7 +89,7 @@ impl<'h> HistoryIndex<'h> {
         let back = self.back(request, life.started);
         life.recalled.is_some()
             && before.is_some_and(|before| !before.keys.contains(&revocation.key))
-            && request.sent <= back.plus(self.recovery(back))
+            && request.sent <= back.plus(self.recovery())
     }
 
     /// Returns `true` if a message that none of the process's keys has signed was attempted by
@@ -129,7 +116,7 @@ impl<'h> HistoryIndex<'h> {
     pub(super) fn is_unknown_around(&self, probe: &Probe) -> bool {
         let is_calm = |request: &Request| {
             let since = self.unhindered_since(request);
-            since.is_some_and(|since| request.sent > since.plus(self.recovery(since)))
+            since.is_some_and(|since| request.sent > since.plus(self.recovery()))
         };
         let is_unknown = |request: &Request| match request.answer {
             Answer::NotReady => true,
@@ -153,12 +140,12 @@ impl<'h> HistoryIndex<'h> {
         before.is_some_and(is_unknown) && after.is_some_and(is_unknown)
     }
 
-    /// Returns `true` if the promise excuses the admission: the server itself lost the message, or
-    /// the process accepts no key that signed it.
+    /// Returns `true` if the promise excuses the admission: the process cannot detect the loss of the
+    /// message, or accepts no key that signed it.
     ///
     /// A removal by an operator is not excused, because the counters show it to a reader. A wipe
     /// also removes the counters, and a server whose clock is behind dates them wrongly. A reader
-    /// that starts after that cannot detect the loss.
+    /// that starts after that cannot detect the loss. [`Losses`] decides about losses by the server.
     pub(super) fn is_excused(&self, revocation: &Revocation, request: &Request) -> bool {
         let life = self.life(request);
         if !self.history.promise.strict
@@ -180,12 +167,12 @@ impl<'h> HistoryIndex<'h> {
         if let Some(reload) = self.history.promise.reload {
             // After a loss and at the start, the reader reads the baseline.
             let back = self.back(request, self.over(loss.at).max(life.started));
-            if request.sent > back.plus(self.recovery(back) + reload) {
+            if request.sent > back.plus(self.recovery() + reload) {
                 return false;
             }
         }
         match loss.how {
-            Lost::ByServer => true,
+            Lost::ByServer => !self.losses.is_detectable(request.life, loss.at),
             Lost::Wiped | Lost::Removed => {
                 loss.untraced.is_some_and(began_after)
                     || (self.is_misdated(revocation) && began_after(loss.at))
@@ -218,11 +205,7 @@ impl<'h> HistoryIndex<'h> {
     /// Returns the time at which Redis was available to a reader that reads from it since `from`.
     pub(super) fn back(&self, request: &Request, from: At) -> At {
         self.windows(request).iter().fold(from, |back, window| {
-            if window.began <= back.plus(self.recovery(back)) {
-                back.max(window.ended)
-            } else {
-                back
-            }
+            if window.began <= back.plus(self.recovery()) { back.max(window.ended) } else { back }
         })
     }
 
@@ -233,9 +216,26 @@ impl<'h> HistoryIndex<'h> {
         ms.is_some_and(|ms| ms + MISDATED_MS < attempted)
     }
 
+    /// Returns `true` if the reader had recovered from every hindrance before this time, and nothing
+    /// has hindered it since.
+    pub(super) fn is_calm(&self, request: &Request, since: At) -> bool {
+        let unhindered = self.unhindered_since(request);
+        unhindered.is_some_and(|unhindered| unhindered.plus(self.recovery()) <= since)
+    }
+
+    /// Returns `true` if the process ended or was suspended before it was due to answer.
+    pub(super) fn is_stopped(&self, request: &Request) -> bool {
+        let life = self.life(request);
+        let mut suspended = self.history.faults.iter().filter(|fault| {
+            fault.suspends && fault.scope.includes(life.reader) && fault.began <= request.received
+        });
+        life.leaving.or(life.ended).is_some_and(|leaving| leaving <= request.received)
+            || suspended.any(|fault| request.sent <= fault.ended)
+    }
+
     /// Returns the time since which nothing hindered the reader; `None` while it is cut off.
     pub(super) fn unhindered_since(&self, request: &Request) -> Option<At> {
-        let started = self.began(request);
+        let started = self.life(request).began();
         match self.windows(request).last_before(request.received) {
             Some(window) if window.ended >= request.sent => None,
             Some(window) => Some(started.max(window.ended)),

@@ -1,14 +1,15 @@
 //! The verdict on a history: a pure function of the record.
 //!
-//! Every rule is sound on a slow machine. A request counts from the time it was *sent*, which is
-//! before its decision. A revocation counts from the time its acknowledgement was *seen*, which is
-//! after its publication. A rule with a time limit adds the time for which the machine delayed
-//! threads in that period ([`lateness`]).
+//! A request counts from the time it was *sent*, which is before its decision. A revocation counts
+//! from the time its acknowledgement was *seen*, which is after its publication. So the bound holds
+//! on a slow machine too. The other time limits do not, and a schedule on a machine that is too slow
+//! for them fails ([`lateness`]).
 
 mod delays;
 mod explain;
 mod history_index;
 mod lateness;
+mod losses;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,8 @@ pub struct Verdict {
     pub worst_calm_delay: Option<Delay>,
     /// The longest time from Redis being back to the last denial with an unknown verdict.
     pub worst_recovery: Option<Delay>,
+    /// The largest delay of an idle thread, added up over two seconds.
+    pub slowest: Option<Delay>,
     pub violations: Vec<Violation>,
 }
 
@@ -92,8 +95,14 @@ pub enum Rule {
     ReadinessDiffers,
     /// A reader ended by itself.
     ReaderDied,
+    /// A reader that nothing hindered admitted a token that was revoked some time ago.
+    LateInCalm,
+    /// A process that ran did not answer, or answered late.
+    Unanswered,
     /// The schedule had too little in it to show anything.
     TooLittle,
+    /// The machine was too slow for the time limits of the rules.
+    TooSlow,
 }
 
 /// Checks a history.
@@ -106,6 +115,8 @@ pub fn check(history: &History) -> Verdict {
         worst_delay: delays::worst(&index, false),
         worst_calm_delay: delays::worst(&index, true),
         worst_recovery: delays::worst_recovery(&index),
+        slowest: lateness::slowest(&history.lateness)
+            .map(|slowest| Delay { at: slowest.at, delay: slowest.by }),
         violations,
     }
 }

@@ -1,12 +1,19 @@
 //! The promises: one function for each.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
-use crate::history::{Answer, Probe, Request};
+use crate::history::{Answer, NO_ANSWER, Probe, Request};
 use crate::time::At;
 
 use super::history_index::HistoryIndex;
-use super::{Rule, Violation, explain};
+use super::{Rule, Violation, explain, lateness};
+
+/// The longest time from the acknowledgement of a revocation to the last admission by a reader that
+/// nothing hinders.
+const CALM_DELAY: Duration = Duration::from_millis(500);
+/// The longest time that a running process may take to answer.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 
 pub(super) fn all(index: &HistoryIndex<'_>) -> Vec<Violation> {
     let mut violations = Vec::new();
@@ -20,6 +27,7 @@ pub(super) fn all(index: &HistoryIndex<'_>) -> Vec<Violation> {
             Answer::Other(_) => Err(Rule::UntrueReason),
             Answer::None => Ok(()),
         };
+        let broken = broken.and_then(|()| answered(index, request, request.answer == Answer::None));
         if let Err(rule) = broken {
             violations.push(violation(index, rule, request));
         }
@@ -30,7 +38,18 @@ pub(super) fn all(index: &HistoryIndex<'_>) -> Vec<Violation> {
     not_recalled(index, &mut violations);
     died(index, &mut violations);
     too_little(index, &mut violations);
+    too_slow(index, &mut violations);
     violations
+}
+
+/// Checks that a process which runs answers soon.
+fn answered(index: &HistoryIndex<'_>, request: &Request, is_missing: bool) -> Result<(), Rule> {
+    let is_late = request.received.since(request.sent) > ANSWERS_WITHIN;
+    if (is_missing || is_late) && !index.is_stopped(request) {
+        Err(Rule::Unanswered)
+    } else {
+        Ok(())
+    }
 }
 
 fn admitted(index: &HistoryIndex<'_>, request: &Request) -> Result<(), Rule> {
@@ -42,19 +61,21 @@ fn admitted(index: &HistoryIndex<'_>, request: &Request) -> Result<(), Rule> {
     if request.sent > acked.plus(index.history.promise.bound) {
         return Err(Rule::BeyondBound);
     }
+    if index.is_calm(request, acked)
+        && index.can_verify(request, revocation)
+        && request.sent > acked.plus(CALM_DELAY)
+    {
+        return Err(Rule::LateInCalm);
+    }
     match index.unhindered_since(request) {
         Some(since)
             if index.can_verify(request, revocation)
-                && request.sent > recovered(index, acked.max(since)) =>
+                && request.sent > acked.max(since).plus(index.recovery()) =>
         {
             Err(Rule::MissingAfterRecovery)
         }
         _ => Ok(()),
     }
-}
-
-fn recovered(index: &HistoryIndex<'_>, from: At) -> At {
-    from.plus(index.recovery(from))
 }
 
 fn revoked(index: &HistoryIndex<'_>, request: &Request) -> Result<(), Rule> {
@@ -96,6 +117,7 @@ fn probed(index: &HistoryIndex<'_>, violations: &mut Vec<Violation>) {
         let broken = match probe.unready.as_deref() {
             None if index.is_unknown_around(probe) => Err(Rule::ReadinessDiffers),
             None => Ok(()),
+            Some(NO_ANSWER) => answered(index, &request(Answer::None), true),
             Some("stale") => explain::stale(index, &request(Answer::Stale)),
             Some("replaying" | "no_signature_verifies" | "not_provisioned") => {
                 explain::not_ready(index, &request(Answer::NotReady))
@@ -138,8 +160,6 @@ fn not_recalled(index: &HistoryIndex<'_>, violations: &mut Vec<Violation>) {
     for (number, life) in history.readers.iter().enumerate() {
         let of = |wanted: usize| history.requests.iter().filter(move |r| r.life == wanted);
         if let (Some(before), Some(recalled)) = (before[life.reader], life.recalled) {
-            // A delay of the heartbeat thread may have delayed the snapshot too.
-            let recalled = recalled.minus(index.lateness.allowance(recalled, life.started));
             let denied =
                 of(before).filter(|r| r.answer == Answer::Revoked && r.received < recalled);
             known[life.reader].extend(denied.map(|request| request.token));
@@ -191,6 +211,15 @@ fn too_little(index: &HistoryIndex<'_>, violations: &mut Vec<Violation>) {
             let what = format!("{is} {what}, at least {least} are needed");
             violations.push(Violation { rule: Rule::TooLittle, at: end, what });
         }
+    }
+}
+
+/// Checks that the machine was fast enough for the time limits of the rules.
+fn too_slow(index: &HistoryIndex<'_>, violations: &mut Vec<Violation>) {
+    let slowest = lateness::slowest(&index.history.lateness);
+    if let Some(slowest) = slowest.filter(|slowest| slowest.is_too_slow()) {
+        let what = format!("machine too slow: run fewer jobs ({slowest})");
+        violations.push(Violation { rule: Rule::TooSlow, at: slowest.at, what });
     }
 }
 

@@ -20,11 +20,7 @@ pub(super) struct Windows(Vec<Window>);
 impl Windows {
     /// Joins windows with less than a recovery between them: the reader has no time to recover
     /// there.
-    pub(super) fn of(
-        faults: &[Injected],
-        reader: usize,
-        recovery: impl Fn(At) -> Duration,
-    ) -> Self {
+    pub(super) fn of(faults: &[Injected], reader: usize, recovery: Duration) -> Self {
         let mut windows: Vec<_> = faults
             .iter()
             .filter(|fault| fault.disturbs && fault.scope.includes(reader))
@@ -34,7 +30,7 @@ impl Windows {
         let mut apart: Vec<Window> = Vec::new();
         for window in windows {
             match apart.last_mut() {
-                Some(last) if window.began <= last.ended.plus(recovery(last.ended)) => {
+                Some(last) if window.began <= last.ended.plus(recovery) => {
                     last.ended = last.ended.max(window.ended);
                 }
                 _ => apart.push(window),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use futures_util::future::select_all;
 
-use super::server::wait_for_revocations;
+use super::waiting::wait_for_revocations;
 use crate::clients::Client;
 use crate::failure::Failure;
 use crate::history::Answer;

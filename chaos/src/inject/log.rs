@@ -6,12 +6,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use caracal_revocation::wire::{MessageBuilder, Stream};
 use redis::aio::MultiplexedConnection;
 
-use super::server::wait_for_revocations;
+use super::waiting::{denies, wait_for_revocations};
 use super::{Outcome, affected_readers, network};
-use crate::clients::Client;
 use crate::failure::Failure;
 use crate::fault::{Ending, Fault, Kind};
-use crate::history::{Answer, GapScope, Lost, Revocation};
+use crate::history::{GapScope, Lost, Revocation};
 use crate::mandates::ZONE;
 use crate::proxy::Link;
 use crate::server::connect;
@@ -32,21 +31,21 @@ pub(super) async fn remove_unread(
     let cut = world.clock.now();
     tokio::time::sleep(fault.lasts).await;
     wait_for_revocations(world, cut, 4).await;
-    let lost = {
+    let (removed, lost): (usize, _) = {
         let _gate = world.gate.write().await;
         let _servers = world.servers.lock().await;
         let mut connection = connect(world.primary()).await?;
-        if fault.kind == Kind::Trim {
+        let removed = if fault.kind == Kind::Trim {
             command("XTRIM", SESSIONS)
                 .arg("MAXLEN")
                 .arg(fault.amount)
-                .exec_async(&mut connection)
-                .await?;
+                .query_async(&mut connection)
+                .await?
         } else {
-            delete(world, &mut connection, cut, fault.amount).await?;
-        }
+            delete(world, &mut connection, cut, fault.amount).await?
+        };
         world.record_losses(world.clock.now(), began, Lost::Removed).await?;
-        unread(world, cut)
+        (removed, unread(world, cut))
     };
     let ended = network::open(world, fault);
     Ok(Outcome {
@@ -54,7 +53,7 @@ pub(super) async fn remove_unread(
         ended,
         scope: None,
         disturbs: true,
-        gap: GapScope::Everyone,
+        gap: if removed > 0 { GapScope::Everyone } else { GapScope::Nobody },
         effect: (lost > 0).then(|| format!("{lost} revocations removed unread")),
     })
 }
@@ -64,7 +63,7 @@ async fn delete(
     connection: &mut MultiplexedConnection,
     since: At,
     count: u64,
-) -> Result<(), Failure> {
+) -> Result<usize, Failure> {
     let unread = world.truth.acknowledged_between(since, world.clock.now());
     let count = usize::try_from(count).unwrap_or(usize::MAX);
     let ids = unread
@@ -77,10 +76,7 @@ async fn delete(
         delete.arg(id);
         any = true;
     }
-    if any {
-        delete.exec_async(connection).await?;
-    }
-    Ok(())
+    if any { Ok(delete.query_async(connection).await?) } else { Ok(0) }
 }
 
 /// Returns how many revocations were published since then and are lost.
@@ -228,17 +224,6 @@ fn harmless(world: &World, began: At, effect: Option<String>) -> Outcome {
         gap: GapScope::Newcomers,
         effect,
     }
-}
-
-async fn denies(world: &World, reader: &crate::readers::Reader, token: usize) -> bool {
-    let client = Client::new();
-    for _ in 0..200 {
-        if client.request(world, reader, token).await == Some(Answer::Revoked) {
-            return true;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    false
 }
 
 fn command(name: &str, stream: &str) -> redis::Cmd {

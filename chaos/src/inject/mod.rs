@@ -11,6 +11,7 @@ mod rotation;
 mod server;
 mod sizes;
 mod unprovisioned;
+mod waiting;
 
 use crate::failure::Failure;
 use crate::fault::{Affected, Fault, Kind};
@@ -78,6 +79,7 @@ pub async fn inject(world: &World, fault: &Fault) -> Result<(), Failure> {
         wipes: fault.kind.wipes(),
         forges: fault.kind.forges(),
         enlarges: fault.kind.enlarges(),
+        suspends: fault.kind == Kind::FreezeReader,
         effect: outcome.effect,
     });
     Ok(())

@@ -81,7 +81,8 @@ pub(super) async fn slow(world: &World, fault: &Fault, began: At) -> Outcome {
 }
 
 fn over(began: At, ended: At, effect: Option<String>) -> Outcome {
-    Outcome { began, ended, scope: None, disturbs: true, gap: GapScope::Nobody, effect }
+    let disturbs = effect.is_some();
+    Outcome { began, ended, scope: None, disturbs, gap: GapScope::Nobody, effect }
 }
 
 /// Opens the links again, and returns the time.

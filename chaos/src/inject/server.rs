@@ -1,29 +1,42 @@
 //! Faults of the primary: it is killed, frozen, or replaced by its replica.
 
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use caracal_revocation::wire::Stream;
+use redis::aio::MultiplexedConnection;
+
 use super::Outcome;
+use super::waiting::{denies, wait_for_revocations};
+use crate::append_only_file::EntryId;
 use crate::failure::Failure;
-use crate::fault::{Fault, Kind};
+use crate::fault::{Ending, Fault, Kind};
 use crate::history::{GapScope, Lost};
+use crate::message::parse_id;
 use crate::server::{answers, connect};
 use crate::time::At;
 use crate::world::World;
 
 pub(super) async fn kill(world: &World, fault: &Fault, began: At) -> Result<Outcome, Failure> {
     let mut servers = world.servers.lock().await;
+    let began =
+        if fault.kind == Kind::LoseTail { read_by_all(world, fault, began).await } else { began };
     servers.primary.kill()?;
     let was_down = !servers.primary.answers().await;
     tokio::time::sleep(fault.lasts).await;
-    let taken = match fault.kind {
+    let entries = servers.primary.entries()?.len();
+    let (taken, gone) = match fault.kind {
         Kind::LoseTail => {
-            format!(", {} bytes of the file gone", servers.primary.lose_tail(fault.amount)?)
+            let bytes = servers.primary.lose_tail(fault.amount)?;
+            let gone = entries - servers.primary.entries()?.len();
+            (format!(", {bytes} bytes of the file gone with {gone} entries"), gone)
         }
         Kind::LoseAll => {
             servers.primary.lose_all()?;
-            ", all files gone".to_owned()
+            (", all files gone".to_owned(), entries)
         }
-        _ => String::new(),
+        _ => (String::new(), 0),
     };
     // Nothing is acknowledged while it is down.
     let restarted = world.clock.now();
@@ -37,7 +50,7 @@ pub(super) async fn kill(world: &World, fault: &Fault, began: At) -> Result<Outc
         ended,
         scope: None,
         disturbs: true,
-        gap: if lost > 0 || loses { GapScope::Everyone } else { GapScope::Nobody },
+        gap: gap(lost + gone),
         effect: has_effect.then(|| format!("was down{taken}, {lost} revocations lost")),
     })
 }
@@ -69,7 +82,7 @@ pub(super) async fn fail_over(world: &World, fault: &Fault) -> Result<Outcome, F
     if loses {
         servers.cut_replication();
         wait_for_revocations(world, world.clock.now(), 3).await;
-        began = world.clock.now();
+        began = read_by_all(world, fault, world.clock.now()).await;
         servers.primary.kill()?;
     } else {
         let _gate = world.gate.write().await;
@@ -79,6 +92,7 @@ pub(super) async fn fail_over(world: &World, fault: &Fault) -> Result<Outcome, F
         servers.primary.kill()?;
     }
     tokio::time::sleep(fault.lasts).await;
+    let gone = missing_on(servers.replica(), &servers.primary.entries()?).await?;
     let promoted = world.clock.now();
     let old = world.primary();
     let new = servers.promote().await?;
@@ -97,19 +111,48 @@ pub(super) async fn fail_over(world: &World, fault: &Fault) -> Result<Outcome, F
         ended,
         scope: None,
         disturbs: true,
-        gap: if lost > 0 || loses { GapScope::Everyone } else { GapScope::Nobody },
+        gap: gap(lost + gone),
         effect: has_effect.then(|| {
             format!("from port {} to {}, {lost} revocations lost", old.port(), new.port())
         }),
     })
 }
 
-/// Waits for this many more acknowledged revocations, at most for a few seconds.
-pub(super) async fn wait_for_revocations(world: &World, since: At, count: usize) {
-    for _ in 0..300 {
-        if world.truth.acknowledged_between(since, world.clock.now()).len() >= count {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+/// Lets every reader read the newest message before it is lost, in half of the faults. All of them
+/// can then detect the loss. Returns the time.
+async fn read_by_all(world: &World, fault: &Fault, began: At) -> At {
+    if fault.ending != Ending::Resumes {
+        return began;
     }
+    let Some(newest) = world.truth.newest() else { return began };
+    for reader in &world.readers {
+        denies(world, reader, newest.token).await;
+    }
+    world.clock.now()
+}
+
+/// Returns the readers that may detect a gap after this many entries were lost.
+fn gap(lost: usize) -> GapScope {
+    if lost > 0 { GapScope::Everyone } else { GapScope::Nobody }
+}
+
+/// Returns how many of these entries a replica lacks.
+async fn missing_on(replica: SocketAddr, entries: &[EntryId]) -> Result<usize, Failure> {
+    let mut connection = connect(replica).await?;
+    let mut last = HashMap::new();
+    for stream in Stream::ALL {
+        last.insert(stream.name(), last_id(&mut connection, stream.name()).await);
+    }
+    let is_missing = |(stream, id): &&EntryId| {
+        last.get(stream.as_str()).is_some_and(|last| last.is_none_or(|last| last < *id))
+    };
+    Ok(entries.iter().filter(is_missing).count())
+}
+
+/// Returns the last id of a stream, or `None` if the server does not have the stream.
+async fn last_id(connection: &mut MultiplexedConnection, stream: &str) -> Option<(u64, u64)> {
+    let mut command = redis::cmd("XINFO");
+    command.arg("STREAM").arg(stream);
+    let info: HashMap<String, redis::Value> = command.query_async(connection).await.ok()?;
+    parse_id(&redis::from_redis_value_ref::<String>(info.get("last-generated-id")?).ok()?)
 }

@@ -33,6 +33,7 @@ impl Scenario {
             keys: vec![0],
             unproven_until: at(0.0),
             started: at(0.0),
+            leaving: None,
             ended: None,
             died: false,
         };
@@ -126,6 +127,7 @@ impl Scenario {
             wipes: false,
             forges: false,
             enlarges: false,
+            suspends: false,
             effect: Some("seen".to_owned()),
         });
         self
