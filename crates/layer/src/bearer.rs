@@ -26,6 +26,7 @@ impl<'a> Authorization<'a> {
     pub(crate) fn of(headers: &'a HeaderMap) -> Result<Option<Self>, RequestDenialKind> {
         let mut all = headers.get_all(AUTHORIZATION).iter();
         match (all.next(), all.next()) {
+            // rule: two-tokens-are-denied
             (_, Some(_)) => Err(RequestDenialKind::AmbiguousToken),
             (None, None) => Ok(None),
             (Some(value), None) => Self::split(value).map(Some),

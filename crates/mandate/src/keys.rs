@@ -74,6 +74,7 @@ impl Keys {
     }
 
     fn generation(&self) -> u64 {
+        // rule: keys-follow-generation
         self.revocations.zone(&self.zone).keys_generation
     }
 

@@ -43,6 +43,7 @@ impl UnknownCause {
             Ok(staleness) if staleness.exceeds(bound) => {
                 Some(Self::Stale { staleness: staleness.duration(), bound: bound.duration() })
             }
+            // rule: full-state-denies
             Ok(_) => is_full.then_some(Self::Full),
         }
     }

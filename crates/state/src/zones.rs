@@ -164,6 +164,7 @@ impl Zones {
         decided: Option<DecidedAt>,
         published: Moment,
     ) {
+        // rule: policy-follows-generation
         // One lock: a reader that sees the new generation also sees its version.
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.change(zone, |view| view.policy_generation += 1);

@@ -270,6 +270,7 @@ impl Proof {
         }
         self.phase = Phase::Tailing { added: pending.added.unwrap_or_default() };
         self.taken_over_at = None;
+        // rule: horizon-after-gap
         let gap = std::mem::take(&mut self.after_gap).then_some(pending.server_time);
         Ok(Some(Proven {
             as_of: pending.sent,

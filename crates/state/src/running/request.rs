@@ -93,6 +93,7 @@ impl Request {
 
     /// Marks the request as cut. Returns the tasks that the caller must wake.
     pub(super) fn end(&self, cut: Cut) -> Tasks {
+        // rule: revoked-request-is-cut
         if !self.is_cut() && self.cut.set(Box::new(cut)).is_ok() {
             // A task that waits from now on sees the mark.
             return self.wakers().take();

@@ -142,6 +142,7 @@ impl Fold {
     /// Handles a re-cut or too large message as a loss of messages published up to then: raises the
     /// horizon, or notes that the keys or policies of all zones must be invalidated.
     pub(super) fn cover_recut(&mut self, entry: &Entry, received: Received) {
+        // rule: recut-raises-horizon
         if matches!(entry.stream, Stream::KeysInvalidate | Stream::PolicyInvalidate) {
             if let Some(recuts) = self.recuts.get_mut(entry.stream.index()) {
                 recuts.are_waiting = true;

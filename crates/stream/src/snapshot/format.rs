@@ -106,6 +106,7 @@ pub(crate) fn open(bytes: &[u8], keys: &KeyRing) -> Result<Snapshot, SnapshotErr
         return Err(SnapshotError::Version(version));
     }
     let (sealed, seal) = bytes.split_last_chunk::<SEAL_LEN>().ok_or(SnapshotError::NotASnapshot)?;
+    // rule: snapshot-is-sealed
     if !keys.is_sealed(PURPOSE, sealed, seal) {
         return Err(SnapshotError::Seal);
     }
