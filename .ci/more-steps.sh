@@ -48,8 +48,10 @@ step_fuzz() {
     done
 }
 
-# chaos-long: forty schedules of injected faults, of new seeds
+# chaos-long: forty schedules of injected faults, of new seeds; and each safety rule removed
 step_chaos_long() {
     need_servers
+    need_cargo nextest 0.9.148
     cargo run --quiet --release --locked -p chaos -- --seed "$(date +%Y%m%d)00" --schedules 40 --jobs 4
+    CHAOS_SABOTAGE=all cargo nextest run --locked -p chaos safety_rules
 }

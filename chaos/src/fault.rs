@@ -64,6 +64,12 @@ pub enum Kind {
     CutAnswer,
     /// A large message arrives over a link that carries 4 MB a second.
     SlowLine,
+    /// A writer moves the anchor of signed messages into another field.
+    Recut,
+    /// A reader starts from a snapshot that another key has sealed, with false revocations in it.
+    ForeignSnapshot,
+    /// The index of a reader has less room than the streams have revocations.
+    Full,
 }
 
 /// A fault, with every parameter chosen before it is injected.
@@ -125,6 +131,9 @@ impl Kind {
         Self::OutputLimit,
         Self::CutAnswer,
         Self::SlowLine,
+        Self::Recut,
+        Self::ForeignSnapshot,
+        Self::Full,
     ];
 
     /// Returns the name that `--only` accepts.
@@ -150,6 +159,8 @@ impl Kind {
                 | Self::OutputLimit
                 | Self::CutAnswer
                 | Self::SlowLine
+                | Self::ForeignSnapshot
+                | Self::Full
         )
     }
 
@@ -173,6 +184,11 @@ impl Kind {
             Self::OutputLimit | Self::CutAnswer => Some(2),
             _ => None,
         }
+    }
+
+    /// Returns `true` if no proof can reach the affected readers during the fault.
+    pub const fn severs(self) -> bool {
+        matches!(self, Self::Kill | Self::LoseTail | Self::LoseAll | Self::Freeze | Self::Cut)
     }
 
     /// Returns `true` if the fault adds messages that no key has signed.
@@ -201,6 +217,8 @@ impl Kind {
                 | Self::OutputLimit
                 | Self::CutAnswer
                 | Self::SlowLine
+                | Self::ForeignSnapshot
+                | Self::Full
         )
     }
 }

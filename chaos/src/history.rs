@@ -22,6 +22,8 @@ pub struct History {
     pub requests: Vec<Request>,
     #[serde(default)]
     pub probes: Vec<Probe>,
+    #[serde(default)]
+    pub held: Vec<Held>,
     pub lateness: Vec<Late>,
 }
 
@@ -94,6 +96,58 @@ fn first_key() -> Vec<usize> {
 pub struct Token {
     /// The time at which the token was issued, in Unix seconds.
     pub iat: i64,
+    #[serde(default)]
+    pub class: Class,
+    /// The resume of the token's governed session, if that was suspended before its issue.
+    #[serde(default)]
+    pub resumed: Option<Resumed>,
+}
+
+/// The ways in which a token can be ended, and so the services that it is sent to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Class {
+    /// One of its anchors is revoked or suspended. For every service.
+    #[default]
+    Plain,
+    /// The zone's delegation epoch moves. For the resource server.
+    Epoch,
+    /// Its key is withdrawn. For the resource server.
+    Keyed,
+    /// The zone's policy denies its session. For the service with a policy.
+    Policy,
+}
+
+/// The service that a request is sent to, by the layer in front of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Route {
+    #[default]
+    Gateway,
+    Resource,
+    Sts,
+    /// A gateway with a policy behind it.
+    Policy,
+    /// The gateway, with a second `Authorization` header that has a good token.
+    TwoHeaders,
+}
+
+/// The end of a suspension.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Resumed {
+    /// The time at which the acknowledgement of the resume was seen.
+    pub acked: At,
+    /// The number of the stream key that signed it.
+    pub key: usize,
+}
+
+/// The streams of a message, by what readers do about a loss in them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Group {
+    /// Readers raise the horizon.
+    Authority,
+    /// Readers fetch the keys again.
+    Keys,
+    /// Readers load the policy again.
+    Policy,
 }
 
 /// A revocation, as recorded by its publisher.
@@ -111,6 +165,9 @@ pub struct Revocation {
     /// The number of the stream key that signed it.
     #[serde(default)]
     pub key: usize,
+    /// `true` if a writer has re-cut the message, so that its anchor is hidden.
+    #[serde(default)]
+    pub hidden: bool,
     /// The loss, if the message is no longer in its stream.
     pub loss: Option<Loss>,
 }
@@ -119,6 +176,14 @@ impl Revocation {
     /// Returns the stream on which it was published.
     pub fn stream(&self) -> &str {
         self.what.split('(').next().unwrap_or_default()
+    }
+
+    pub fn group(&self) -> Group {
+        match self.stream() {
+            "Keys" => Group::Keys,
+            "Policy" => Group::Policy,
+            _ => Group::Authority,
+        }
     }
 }
 
@@ -169,6 +234,9 @@ pub struct Injected {
     /// `true` if the processes of readers in scope were stopped during the fault.
     #[serde(default)]
     pub suspends: bool,
+    /// `true` if no proof could reach readers in scope during the fault.
+    #[serde(default)]
+    pub severs: bool,
     /// The observed effect; `None` if there was no visible effect.
     pub effect: Option<String>,
 }
@@ -202,6 +270,8 @@ impl Scope {
 pub struct Request {
     /// Index into [`History::readers`].
     pub life: usize,
+    #[serde(default)]
+    pub route: Route,
     pub token: usize,
     pub sent: At,
     pub received: At,
@@ -217,10 +287,26 @@ pub enum Answer {
     Stale,
     /// 503: there was no completeness proof yet.
     NotReady,
+    /// 401: the request has two tokens.
+    Ambiguous,
     /// Any other answer. No other answer is expected.
     Other(String),
     /// The connection failed, or no answer arrived in time.
     None,
+}
+
+/// A response without an end, as recorded by the client.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Held {
+    /// Index into [`History::readers`].
+    pub life: usize,
+    pub token: usize,
+    /// The time at which the request was sent.
+    pub sent: At,
+    /// The time at which the service wrote the last part that arrived.
+    pub last: At,
+    /// The time at which the response ended; `None` if the client gave it up.
+    pub ended: Option<At>,
 }
 
 /// Recorded for a probe without an answer.

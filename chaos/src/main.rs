@@ -13,11 +13,14 @@ mod decisions;
 mod failure;
 mod fault;
 mod heartbeat;
+mod held;
 mod history;
 mod inject;
+mod jwks;
 mod keys;
 mod mandates;
 mod message;
+mod policy;
 mod proxy;
 mod publishers;
 mod quiet;
@@ -29,6 +32,7 @@ mod schedule;
 mod server;
 mod servers;
 mod time;
+mod totals;
 mod truth;
 mod world;
 
@@ -45,6 +49,7 @@ use history::Minimum;
 use report::Report;
 use run::Extent;
 use schedule::{Frame, Schedule, Trait};
+use totals::Totals;
 
 /// Injects faults into a running fleet and checks that every promise held.
 #[derive(Debug, Parser)]
@@ -72,6 +77,9 @@ struct Arguments {
     /// The number of steps in a schedule, each with one or two faults.
     #[arg(long, default_value_t = 8)]
     faults: usize,
+    /// Print the schedules, and run none of them.
+    #[arg(long)]
+    list: bool,
     /// Print one line of JSON for each schedule.
     #[arg(long)]
     json: bool,
@@ -111,8 +119,12 @@ async fn main() -> Result<ExitCode, Failure> {
         Some(Role::Check { files }) => return check_again(&files),
         None => {}
     }
-    let mut failed = Vec::new();
+    let mut totals = Totals::default();
     let seeds = arguments.seed..arguments.seed.saturating_add(arguments.schedules);
+    if arguments.list {
+        seeds.for_each(|seed| println!("{}", schedule(&arguments, seed)));
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut reports = stream::iter(seeds)
         .map(|seed| {
             let arguments = &arguments;
@@ -122,9 +134,7 @@ async fn main() -> Result<ExitCode, Failure> {
     while let Some((seed, report)) = reports.next().await {
         match report {
             Ok(report) => {
-                if !report.passed {
-                    failed.push(seed);
-                }
+                totals.add(&report);
                 if arguments.json {
                     println!("{}", serde_json::to_string(&report)?);
                 } else {
@@ -133,23 +143,18 @@ async fn main() -> Result<ExitCode, Failure> {
             }
             Err(failure) => {
                 eprintln!("seed {seed}: the harness itself failed: {failure}");
-                failed.push(seed);
+                totals.failed(seed);
             }
         }
     }
     drop(reports);
     if !arguments.json {
-        println!(
-            "{} of {} schedules passed",
-            arguments.schedules - failed.len() as u64,
-            arguments.schedules
-        );
+        println!("{totals}");
     }
-    if failed.is_empty() {
+    if totals.passed() {
         return Ok(ExitCode::SUCCESS);
     }
-    failed.sort_unstable();
-    eprintln!("failed seeds: {failed:?}; logs and histories in {}", arguments.keep.display());
+    eprintln!("logs and histories are in {}", arguments.keep.display());
     Ok(ExitCode::FAILURE)
 }
 
@@ -165,10 +170,14 @@ fn check_again(files: &[PathBuf]) -> Result<ExitCode, Failure> {
     Ok(code)
 }
 
-async fn one(arguments: &Arguments, seed: u64) -> Result<Report, Failure> {
+fn schedule(arguments: &Arguments, seed: u64) -> Schedule {
     let kinds = if arguments.only.is_empty() { Kind::ALL.to_vec() } else { arguments.only.clone() };
     let frame = Frame { faults: arguments.faults, kinds, with: arguments.with.clone() };
-    let schedule = Schedule::generate(seed, &frame);
+    Schedule::generate(seed, &frame)
+}
+
+async fn one(arguments: &Arguments, seed: u64) -> Result<Report, Failure> {
+    let schedule = schedule(arguments, seed);
     let extent = Extent {
         length: Duration::from_secs(arguments.seconds),
         minimum: minimum(arguments.seconds),

@@ -1,16 +1,23 @@
 //! The reader process: the program starts itself as one.
 //!
-//! It is a follower and an axum service behind the gateway layer, as a user would write it. When
-//! its standard input ends, it writes its snapshot and exits, so no reader outlives the harness.
+//! It is a follower and axum services behind the layers, as a user would write them: a gateway, a
+//! resource server, an STS, and a gateway with a policy. When its standard input ends, it writes its snapshot and exits, so no reader outlives the harness.
 
+use std::convert::Infallible;
 use std::future::IntoFuture;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use axum::{Router, routing::get};
+use axum::Router;
+use axum::body::Body;
+use axum::routing::{get, post};
 use caracal_revocation::gateway::{RequestDenial, RequestDenialKind};
+use caracal_revocation::mandate::Use;
+use caracal_revocation::policy::PolicyDenial;
 use caracal_revocation::state::{Options, RevocationsWriter, UnknownCause};
-use caracal_revocation::{Follower, GatewayLayer, Operations, Settings};
+use caracal_revocation::{
+    Follower, GatewayLayer, Operations, ResourceLayer, Settings, StsLayer, Verifier,
+};
 use futures_util::FutureExt;
 use http::{HeaderValue, Request, Response};
 use tokio::io::AsyncReadExt;
@@ -19,17 +26,29 @@ use tower::util::{MapRequestLayer, MapResponseLayer};
 
 use crate::decisions::Decided;
 use crate::failure::Failure;
-use crate::mandates::Checker;
+use crate::mandates::{AUDIENCE, Checker, ISSUER, ZONE};
+use crate::policy;
 
 /// The environment of a reader, in addition to `REDIS_URL` and `STREAMS_HMAC_KEY`.
 pub const PUBLIC_KEY: &str = "CHAOS_PUBLIC_KEY";
 pub const BOUND_MS: &str = "CHAOS_BOUND_MS";
 pub const STRICT: &str = "CHAOS_STRICT";
+pub const ROOM: &str = "CHAOS_ROOM";
+pub const JWKS: &str = "CHAOS_JWKS";
+pub const POLICY: &str = "CHAOS_POLICY";
 pub const DECISIONS: &str = "CHAOS_DECISIONS";
 /// The horizon margin: shorter than the default in strict mode, so that it ends within a schedule.
 pub const MARGIN: Duration = Duration::from_secs(5);
 /// The response header with the decision, as one word.
 pub const ANSWER: &str = "x-chaos-answer";
+/// The paths of the services.
+pub const GATEWAY_PATH: &str = "/";
+pub const HELD_PATH: &str = "/held";
+pub const POLICY_PATH: &str = "/policy";
+pub const RESOURCE_PATH: &str = "/resource";
+pub const STS_PATH: &str = "/oauth/2/token";
+/// The time between two parts of a response without an end.
+const PART_EVERY: Duration = Duration::from_millis(50);
 /// The path of the readiness probe.
 pub const READY: &str = "/ready";
 /// The time that a reader has to write its snapshot at the end.
@@ -48,7 +67,11 @@ pub async fn run() -> Result<(), Failure> {
     let is_strict = std::env::var(STRICT).is_ok();
     let mut options = if is_strict { Options::strict() } else { Options::default() };
     options.horizon_margin = MARGIN;
-    options.deny_after = Duration::from_millis(std::env::var(BOUND_MS)?.parse()?);
+    let bound = Duration::from_millis(std::env::var(BOUND_MS)?.parse()?);
+    options.deny_after = bound;
+    if let Ok(room) = std::env::var(ROOM) {
+        options.max_entries = room.parse()?;
+    }
     let writer = RevocationsWriter::new(options);
     let follower = Follower::new(Settings::from_env()?).with_writer(writer);
     let revocations = follower.revocations();
@@ -64,10 +87,24 @@ pub async fn run() -> Result<(), Failure> {
     let _ = (&mut following).now_or_never();
     let following = tokio::spawn(following);
 
-    let app = Router::new()
-        .route("/", get(async || "hello"))
+    let verifier = Verifier::builder(ISSUER, ZONE, AUDIENCE)
+        .with_uses(&[Use::Gateway])
+        .with_keys_url(&std::env::var(JWKS)?)
+        .build(&revocations)?;
+    let policies = policy::layer(revocations.clone(), std::env::var(POLICY)?.as_ref(), bound);
+    let hello = async || "hello";
+    let behind_gateway = Router::new()
+        .route(GATEWAY_PATH, get(hello))
+        .route(HELD_PATH, get(hold))
+        .merge(Router::new().route(POLICY_PATH, get(hello)).layer(policies))
         .layer(GatewayLayer::new(revocations.clone()))
-        .layer(MapRequestLayer::new(move |request| authenticate(&checker, request)))
+        .layer(MapRequestLayer::new(move |request| authenticate(&checker, request)));
+    let resource =
+        Router::new().route(RESOURCE_PATH, get(hello)).layer(ResourceLayer::new(verifier));
+    let sts = Router::new().route(STS_PATH, post(hello)).layer(StsLayer::new(revocations.clone()));
+    let app = behind_gateway
+        .merge(resource)
+        .merge(sts)
         .layer(MapResponseLayer::new(set_answer_header))
         .fallback_service(Operations::new(revocations));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
@@ -87,6 +124,16 @@ pub async fn end_of_input() {
     let _ = tokio::io::stdin().read_to_end(&mut rest).await;
 }
 
+/// Answers without an end: each part is the time at which it was written, in microseconds.
+async fn hold() -> Body {
+    let parts = futures_util::stream::unfold((), async |()| {
+        tokio::time::sleep(PART_EVERY).await;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+        Some((Ok::<_, Infallible>(format!("{now}\n")), ()))
+    });
+    Body::from_stream(parts)
+}
+
 fn authenticate<B>(checker: &Checker, mut request: Request<B>) -> Request<B> {
     if let Some(claims) = checker.claims(request.headers()) {
         request.extensions_mut().insert(claims);
@@ -95,8 +142,9 @@ fn authenticate<B>(checker: &Checker, mut request: Request<B>) -> Request<B> {
 }
 
 fn set_answer_header<B>(mut response: Response<B>) -> Response<B> {
+    let policy = response.extensions().get::<PolicyDenial>().map(|denial| denial.kind().label());
     let answer = match response.extensions().get::<RequestDenial>() {
-        None => "admitted",
+        None => policy.unwrap_or("admitted"),
         Some(rejection) => match (rejection.kind(), rejection.unknown()) {
             (RequestDenialKind::Unknown, Some(UnknownCause::Stale { .. })) => "stale",
             (RequestDenialKind::Unknown, Some(UnknownCause::NotReady(_))) => "not_ready",

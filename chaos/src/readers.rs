@@ -1,7 +1,7 @@
 //! The reader processes, each behind its own proxy.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::history::ReaderLife;
 use crate::keys::Keys;
 use crate::proxy::Proxy;
-use crate::reader::{BOUND_MS, DECISIONS, LISTENING, PUBLIC_KEY, STRICT};
+use crate::reader::{BOUND_MS, DECISIONS, JWKS, LISTENING, POLICY, PUBLIC_KEY, ROOM, STRICT};
 use crate::time::{At, Clock};
 use crate::truth::Truth;
 
@@ -41,6 +41,10 @@ pub struct Aim {
     pub primary: Option<SocketAddr>,
     /// `true` if the reader keeps a snapshot over a restart.
     pub snapshot: bool,
+    /// `true` if its first snapshot is one that it must not believe.
+    pub foreign_snapshot: bool,
+    /// The number of revocations that it has room for; `None` for the default.
+    pub room: Option<usize>,
     /// `true` if nothing can prove its view. It must not be ready until that changes.
     pub is_unprovable: bool,
 }
@@ -66,13 +70,32 @@ pub struct Setting<'s> {
     pub strict: bool,
     /// The baseline, if readers have one.
     pub decisions: Option<&'s Path>,
+    /// The address of the issuer's keys.
+    pub jwks: String,
+    /// The file of the zone's policy.
+    pub policy: &'s Path,
     /// The folder for logs and snapshots.
     pub folder: &'s Path,
 }
 
 impl Aim {
     pub const fn at(redis: SocketAddr, snapshot: bool) -> Self {
-        Self { redis, database: 0, primary: None, snapshot, is_unprovable: false }
+        Self {
+            redis,
+            database: 0,
+            primary: None,
+            snapshot,
+            foreign_snapshot: false,
+            room: None,
+            is_unprovable: false,
+        }
+    }
+}
+
+impl Setting<'_> {
+    /// Returns the path of a reader's snapshot.
+    pub fn snapshot(&self, reader: usize) -> PathBuf {
+        self.folder.join(format!("reader-{reader}.snapshot"))
     }
 }
 
@@ -135,7 +158,7 @@ impl Reader {
         if let Some(decisions) = with.decisions {
             command.env(DECISIONS, decisions);
         }
-        let snapshot = with.folder.join(format!("reader-{}.snapshot", self.number));
+        let snapshot = with.snapshot(self.number);
         if self.aim.snapshot {
             command.env("CARACAL_REVOCATION_SNAPSHOT", &snapshot);
         }
@@ -146,11 +169,16 @@ impl Reader {
         for (name, hex) in ["STREAMS_HMAC_KEY", "STREAMS_HMAC_KEY_PREVIOUS"].iter().zip(&keys.hex) {
             command.env(name, hex);
         }
-        let recalled = recalled(&snapshot, with.clock);
+        if let Some(room) = self.aim.room {
+            command.env(ROOM, room.to_string());
+        }
+        let recalled = recalled(&snapshot, with.clock).filter(|_| !self.aim.foreign_snapshot);
         let mut child = command
             .arg("reader")
             .env("REDIS_URL", format!("redis://{}/{}", self.proxy.address(), self.aim.database))
             .env(PUBLIC_KEY, with.truth.issuer().public_key())
+            .env(JWKS, &with.jwks)
+            .env(POLICY, with.policy)
             .env(BOUND_MS, with.bound.as_millis().to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -70,14 +70,16 @@ impl std::fmt::Display for Report {
         writeln!(
             f,
             "  {} requests: {} admitted ({} excused), {} revoked, {} history incomplete, {} \
-             unavailable, {} unanswered",
+             unavailable, {} unanswered; {} responses held open, {} ended by readers",
             counts.requests,
             counts.admitted,
             counts.excused,
             counts.revoked,
             counts.history_incomplete,
             counts.unavailable,
-            counts.unanswered
+            counts.unanswered,
+            counts.held,
+            counts.cut
         )?;
         writeln!(
             f,

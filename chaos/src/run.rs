@@ -10,9 +10,10 @@ use futures_util::{StreamExt, stream};
 use crate::clients::Client;
 use crate::failure::Failure;
 use crate::heartbeat::Heartbeat;
+use crate::held::keep_holding;
 use crate::history::{History, Minimum, Promise};
 use crate::inject::inject;
-use crate::publishers::keep_revoking;
+use crate::publishers::{keep_revoking, keep_suspending};
 use crate::reader::MARGIN;
 use crate::schedule::Schedule;
 use crate::time::At;
@@ -47,6 +48,7 @@ pub async fn run(schedule: Schedule, extent: Extent, folder: PathBuf) -> Result<
         tokio::time::sleep(margin + RECOVERY).await;
     }
     world.truth.mint(400, 60)?;
+    world.truth.mint_few(&world.jwks)?;
     warm_up(&world).await?;
     let began = world.clock.now();
     tokio::select! {
@@ -78,6 +80,7 @@ pub async fn run(schedule: Schedule, extent: Extent, folder: PathBuf) -> Result<
         faults: record.faults,
         requests,
         probes: record.probes,
+        held: record.held,
         lateness: heartbeat.stop(),
     })
 }
@@ -109,6 +112,9 @@ async fn load(world: &World, rng: &mut Rng) -> Failure {
         .iter()
         .map(|reader| Client::new().keep_requesting(world, reader, rng.fork(), REQUEST_EVERY))
         .collect();
+    let holding = world.readers.iter().map(|reader| keep_holding(world, reader, rng.fork()));
+    let holding: Vec<_> = holding.collect();
+    let suspending = keep_suspending(world, rng.fork());
     let minting = async {
         loop {
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -121,6 +127,8 @@ async fn load(world: &World, rng: &mut Rng) -> Failure {
         (failure, ..) = futures_util::future::select_all(publishers.into_iter().map(Box::pin)) => failure,
         _ = join_all(clients) => "clients do not end".into(),
         _ = join_all(probes) => "probes do not end".into(),
+        _ = join_all(holding) => "held responses do not end".into(),
+        failure = suspending => failure,
         failure = minting => failure,
     }
 }

@@ -54,6 +54,13 @@ pub enum Trait {
 }
 
 impl Schedule {
+    /// Returns `true` if two streams must have no messages but those of a fault. The others have
+    /// messages about keys, policies and the delegation epoch too.
+    pub fn is_quiet(&self) -> bool {
+        let mut faults = self.steps.iter().flat_map(|step| &step.faults);
+        faults.any(|fault| fault.kind.size_group().is_some())
+    }
+
     pub fn generate(seed: u64, frame: &Frame) -> Self {
         let mut rng = Rng::with_seed(seed);
         let readers = 3;
@@ -113,6 +120,24 @@ impl Schedule {
     }
 }
 
+impl std::fmt::Display for Schedule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "seed {} (bound {} ms", self.seed, self.bound.as_millis())?;
+        for (is_so, word) in
+            [(self.strict, "strict"), (self.baseline, "baseline"), (self.snapshot, "snapshot")]
+        {
+            if is_so {
+                write!(f, ", {word}")?;
+            }
+        }
+        write!(f, "):")?;
+        for fault in self.steps.iter().flat_map(|step| &step.faults) {
+            write!(f, " {};", fault.kind.label())?;
+        }
+        Ok(())
+    }
+}
+
 fn fault(rng: &mut Rng, kind: Kind, bound: Duration, readers: usize) -> Fault {
     let bound = u64::try_from(bound.as_millis()).unwrap_or(u64::MAX);
     // Half of the outages are shorter than the bound, and no reader may be affected by them.
@@ -124,7 +149,8 @@ fn fault(rng: &mut Rng, kind: Kind, bound: Duration, readers: usize) -> Fault {
         | Kind::Forge
         | Kind::Oversized
         | Kind::OutputLimit
-        | Kind::CutAnswer => 0,
+        | Kind::CutAnswer
+        | Kind::Recut => 0,
         Kind::Flush => rng.u64(0..1_500),
         Kind::IdsBehind => rng.u64(500..2_500),
         Kind::Kill | Kind::LoseTail | Kind::LoseAll | Kind::Failover | Kind::LossyFailover => {
@@ -137,7 +163,7 @@ fn fault(rng: &mut Rng, kind: Kind, bound: Duration, readers: usize) -> Fault {
         Kind::Freeze | Kind::FreezeReader | Kind::Cut | Kind::Stall | Kind::RotatedKey => outage,
         Kind::SlowLine => rng.u64(bound + 2_000..bound + 4_000),
         Kind::LaggingReplica => rng.u64(bound + 1_500..bound + 3_000),
-        Kind::ReusedIds => bound + 1_500,
+        Kind::ReusedIds | Kind::ForeignSnapshot | Kind::Full => bound + 1_500,
         Kind::Unprovisioned => rng.u64(1_500..3_500),
     };
     let one = Affected::Reader(rng.usize(..readers));
@@ -161,7 +187,7 @@ fn fault(rng: &mut Rng, kind: Kind, bound: Duration, readers: usize) -> Fault {
         Kind::LoseTail => rng.u64(200..4_000),
         Kind::ReusedIds => rng.u64(500..3_000),
         Kind::Trim => rng.u64(0..3),
-        Kind::Delete => rng.u64(1..5),
+        Kind::Delete | Kind::Recut => rng.u64(1..5),
         Kind::Slow => rng.u64(50..400),
         Kind::Oversized => rng.u64(4_500_000..9_000_000),
         Kind::IdsAhead => *pick(rng, &[2_000, 60_000, 3_600_000, 100_000_000]),

@@ -1,13 +1,16 @@
 //! The harness's own record: the tokens issued and revoked, the faults, the requests and answers.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use fastrand::Rng;
 
 use crate::failure::Failure;
-use crate::history::{Injected, Loss, Lost, Probe, ReaderLife, Request, Revocation, Token};
-use crate::mandates::Issuer;
+use crate::history::{
+    Class, Held, Injected, Loss, Lost, Probe, ReaderLife, Request, Resumed, Revocation, Token,
+};
+use crate::jwks::Jwks;
+use crate::mandates::{FEW, Issuer};
 use crate::message::parse_id;
 use crate::time::At;
 
@@ -49,6 +52,8 @@ struct Inner {
     tokens: Vec<Minted>,
     /// Tokens that will be revoked later.
     to_revoke: Vec<usize>,
+    /// Tokens of the other classes that will be ended later, in order.
+    few: VecDeque<(Class, usize)>,
     /// Tokens that are never revoked.
     good: Vec<usize>,
     record: Record,
@@ -56,7 +61,7 @@ struct Inner {
 
 struct Minted {
     text: Arc<str>,
-    iat: i64,
+    token: Token,
 }
 
 /// The part of the record that becomes the history.
@@ -68,6 +73,7 @@ pub struct Record {
     pub faults: Vec<Injected>,
     pub requests: Vec<Request>,
     pub probes: Vec<Probe>,
+    pub held: Vec<Held>,
 }
 
 impl Truth {
@@ -84,21 +90,64 @@ impl Truth {
         for n in 0..to_revoke + good {
             let mut inner = self.inner();
             let number = inner.tokens.len();
-            let (text, iat) = self.issuer.mint(number)?;
-            inner.tokens.push(Minted { text: text.into(), iat });
+            let (text, iat) = self.issuer.mint(number, Class::Plain)?;
+            let token = Token { iat, class: Class::Plain, resumed: None };
+            inner.tokens.push(Minted { text: text.into(), token });
             if n < to_revoke { inner.to_revoke.push(number) } else { inner.good.push(number) }
         }
         Ok(())
     }
 
-    /// Chooses a token to revoke, and records that its revocation is about to be attempted.
-    pub fn attempt(&self, rng: &mut Rng, at: At, what: &str) -> Option<(usize, usize)> {
-        let mut inner = self.inner();
-        if inner.to_revoke.is_empty() {
-            return None;
+    /// Issues the tokens of the other classes. The keys of keyed tokens are published in `jwks`.
+    pub fn mint_few(&self, jwks: &Jwks) -> Result<(), Failure> {
+        for class in [Class::Epoch, Class::Keyed, Class::Policy].into_iter().cycle().take(3 * FEW) {
+            let mut inner = self.inner();
+            let number = inner.tokens.len();
+            let (text, iat) = if class == Class::Keyed {
+                let (text, iat, key) = self.issuer.mint_keyed(number)?;
+                jwks.publish(key);
+                (text, iat)
+            } else {
+                self.issuer.mint(number, class)?
+            };
+            let token = Token { iat, class, resumed: None };
+            inner.tokens.push(Minted { text: text.into(), token });
+            inner.few.push_back((class, number));
         }
-        let place = rng.usize(..inner.to_revoke.len());
-        let token = inner.to_revoke.swap_remove(place);
+        Ok(())
+    }
+
+    /// Issues a token of the governed session of another one, after that session was resumed.
+    pub fn mint_resumed(&self, of: usize, resumed: Resumed) -> Result<(), Failure> {
+        let mut inner = self.inner();
+        let number = inner.tokens.len();
+        let (text, iat) = self.issuer.mint_successor(number, of)?;
+        let token = Token { iat, class: Class::Plain, resumed: Some(resumed) };
+        inner.tokens.push(Minted { text: text.into(), token });
+        inner.good.push(number);
+        Ok(())
+    }
+
+    /// Chooses a token of the class to revoke, and records that its revocation is about to be
+    /// attempted.
+    pub fn attempt(
+        &self,
+        rng: &mut Rng,
+        at: At,
+        class: Class,
+        what: &str,
+    ) -> Option<(usize, usize)> {
+        let mut inner = self.inner();
+        let token = if class == Class::Plain {
+            if inner.to_revoke.is_empty() {
+                return None;
+            }
+            let place = rng.usize(..inner.to_revoke.len());
+            inner.to_revoke.swap_remove(place)
+        } else {
+            let place = inner.few.iter().position(|(of, _)| *of == class)?;
+            inner.few.remove(place)?.1
+        };
         let number = inner.record.revocations.len();
         inner.record.revocations.push(Revocation {
             token,
@@ -107,9 +156,15 @@ impl Truth {
             acked: None,
             id: None,
             key: 0,
+            hidden: false,
             loss: None,
         });
         Some((number, token))
+    }
+
+    /// Records that the message of this revocation is re-cut.
+    pub fn hide(&self, revocation: usize) {
+        self.inner().record.revocations[revocation].hidden = true;
     }
 
     pub fn acknowledged(&self, revocation: usize, at: At, sent: Sent) {
@@ -172,9 +227,10 @@ impl Truth {
                 recent[rng.usize(..recent.len())].token
             }
             55..70 if !revocations.is_empty() => revocations[rng.usize(..revocations.len())].token,
-            70..78 if !inner.to_revoke.is_empty() => {
+            70..76 if !inner.to_revoke.is_empty() => {
                 inner.to_revoke[rng.usize(..inner.to_revoke.len())]
             }
+            76..78 if !inner.few.is_empty() => inner.few[rng.usize(..inner.few.len())].1,
             78..90 => *inner.good.last()?,
             _ => *inner.good.get(rng.usize(..inner.good.len().max(1)))?,
         };
@@ -191,6 +247,17 @@ impl Truth {
         self.inner().tokens[token].text.clone()
     }
 
+    /// Chooses a token that will be revoked soon, or that is good.
+    pub fn pick_live(&self, rng: &mut Rng) -> Option<usize> {
+        let inner = self.inner();
+        let pool = if rng.u8(..8) == 0 { &inner.good } else { &inner.to_revoke };
+        rng.choice(pool.iter()).copied()
+    }
+
+    pub fn class(&self, token: usize) -> Class {
+        self.inner().tokens[token].token.class
+    }
+
     /// Returns every revoked token, and the newest ones that are not revoked.
     pub fn everything(&self) -> Vec<usize> {
         let inner = self.inner();
@@ -204,6 +271,10 @@ impl Truth {
 
     pub fn probed(&self, probe: Probe) {
         self.inner().record.probes.push(probe);
+    }
+
+    pub fn held(&self, held: Held) {
+        self.inner().record.held.push(held);
     }
 
     /// Returns the probes that this process answered.
@@ -240,7 +311,7 @@ impl Truth {
 
     pub fn record(&self) -> Record {
         let inner = self.inner();
-        let tokens = inner.tokens.iter().map(|minted| Token { iat: minted.iat }).collect();
+        let tokens = inner.tokens.iter().map(|minted| minted.token).collect();
         Record { tokens, ..inner.record.clone() }
     }
 

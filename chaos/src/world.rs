@@ -11,8 +11,10 @@ use tokio::sync::{Mutex, RwLock, watch};
 use crate::decisions::Decisions;
 use crate::failure::Failure;
 use crate::history::Lost;
+use crate::jwks::Jwks;
 use crate::keys::Keys;
 use crate::message::{MARK, id_behind, parse_id};
+use crate::policy::PolicyFile;
 use crate::readers::{Aim, Reader, Setting};
 use crate::schedule::Schedule;
 use crate::server::connect;
@@ -26,6 +28,8 @@ pub struct World {
     pub clock: Clock,
     pub truth: Truth,
     pub decisions: Decisions,
+    pub jwks: Jwks,
+    pub policy: PolicyFile,
     pub keys: Keys,
     pub servers: Mutex<Servers>,
     primary: watch::Receiver<SocketAddr>,
@@ -55,6 +59,8 @@ impl World {
             clock,
             truth,
             decisions: Decisions::start(&folder)?,
+            jwks: Jwks::start().await?,
+            policy: PolicyFile::start(&folder)?,
             keys: Keys::new()?,
             servers: Mutex::new(servers),
             primary,
@@ -65,6 +71,7 @@ impl World {
             clock_behind: AtomicU64::new(0),
             folder,
         };
+        world.jwks.publish(world.truth.issuer().jwk());
         world.provision().await?;
         for _ in 0..world.schedule.readers {
             let reader = world.start_reader(world.usual()).await?;
@@ -75,8 +82,22 @@ impl World {
 
     /// Starts one more reader.
     pub async fn start_reader(&self, aim: Aim) -> Result<Reader, Failure> {
+        self.start_reader_with(aim, &self.setting()).await
+    }
+
+    /// Starts one more reader with another setting.
+    pub async fn start_reader_with(
+        &self,
+        aim: Aim,
+        setting: &Setting<'_>,
+    ) -> Result<Reader, Failure> {
         let number = self.started.fetch_add(1, Ordering::SeqCst);
-        Reader::start(number, aim, &self.setting()).await
+        Reader::start(number, aim, setting).await
+    }
+
+    /// Returns the number of the reader that is started next.
+    pub fn next_number(&self) -> usize {
+        self.started.load(Ordering::SeqCst)
     }
 
     /// Returns what readers follow, unless a fault starts one with another target.
@@ -97,6 +118,8 @@ impl World {
             bound: self.schedule.bound,
             strict: self.schedule.strict,
             decisions: self.schedule.baseline.then(|| self.decisions.path()),
+            jwks: self.jwks.url(),
+            policy: self.policy.path(),
             folder: &self.folder,
         }
     }

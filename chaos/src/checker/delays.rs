@@ -32,6 +32,8 @@ pub(super) fn counts(index: &HistoryIndex<'_>) -> Counts {
         history_incomplete: answered(&[Answer::HistoryIncomplete]),
         unavailable: answered(&[Answer::Stale, Answer::NotReady]),
         unanswered: answered(&[Answer::None]),
+        held: history.held.len(),
+        cut: history.held.iter().filter(|held| held.ended.is_some()).count(),
         excused: history.requests.iter().filter(|request| is_excused(index, request)).count(),
     }
 }
@@ -51,7 +53,8 @@ pub(super) fn worst(index: &HistoryIndex<'_>, calm: bool) -> Option<Delay> {
     let delays = admitted.filter_map(|request| {
         let revocation = index.revocation(request)?;
         let acked = revocation.acked.filter(|acked| *acked < request.sent)?;
-        if index.is_excused(revocation, request) || (calm && !index.is_calm(request, acked)) {
+        let is_calm = || index.is_calm(request, acked) && index.can_verify(request, revocation);
+        if index.is_excused(revocation, request) || (calm && !is_calm()) {
             return None;
         }
         Some(Delay { at: request.sent, delay: request.sent.since(acked) })

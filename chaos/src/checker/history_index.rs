@@ -3,12 +3,17 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::history::{Answer, History, Lost, Probe, ReaderLife, Request, Revocation};
+use crate::history::{
+    Answer, GapScope, Group, History, Lost, Probe, ReaderLife, Request, Resumed, Revocation, Route,
+};
 use crate::time::At;
 
 use super::losses::Losses;
 use super::windows::Windows;
 
+/// The longest time from the acknowledgement of a revocation to the last admission by a reader that
+/// nothing hinders.
+pub(super) const CALM_DELAY: Duration = Duration::from_millis(500);
 /// The time before and after a probe in which requests must agree with it.
 const AROUND: Duration = Duration::from_millis(500);
 /// The age beyond its message, in milliseconds, from which an id counts as misdated.
@@ -73,6 +78,22 @@ impl<'h> HistoryIndex<'h> {
     /// Returns `true` if nothing proved the view of the process when the request was sent.
     pub(super) fn is_unprovable(&self, request: &Request) -> bool {
         request.sent < self.life(request).unproven_until
+    }
+
+    /// Returns `true` if the process may not know yet that the token's session was resumed.
+    pub(super) fn may_be_suspended(&self, request: &Request, resumed: Resumed) -> bool {
+        let life = self.life(request);
+        let is_calm = self
+            .unhindered_since(request)
+            .is_some_and(|since| request.sent > since.max(resumed.acked).plus(self.recovery()));
+        // The message about it may be lost.
+        let mut lossy = self.history.faults.iter().filter(|fault| fault.gap != GapScope::Nobody);
+        !is_calm
+            || !life.keys.contains(&resumed.key)
+            || lossy.any(|fault| {
+                fault.ended.plus(self.recovery()) >= resumed.acked
+                    && fault.began <= request.received
+            })
     }
 
     /// Returns `true` if the process accepts the key that signed the revocation.
@@ -153,6 +174,10 @@ impl<'h> HistoryIndex<'h> {
         {
             return true;
         }
+        // The STS decides from Caracal's records, so its layer denies only what it knows.
+        if revocation.hidden && request.route == Route::Sts {
+            return true;
+        }
         // Before the loss, the message was in the stream.
         let lost = revocation.loss.filter(|loss| loss.at <= request.received);
         let Some(loss) = lost else { return false };
@@ -161,8 +186,15 @@ impl<'h> HistoryIndex<'h> {
         let had_begun = |at: &At| self.had_any(revocation.stream(), *at);
         let began = life.recalled.filter(had_begun).or(self.ready(request));
         let began_after = |at| began.is_none_or(|began| began > at);
+        if request.route == Route::Sts {
+            return true;
+        }
         if self.history.promise.strict {
             return false;
+        }
+        let group = revocation.group();
+        if group != Group::Authority {
+            return !self.losses.is_detectable(request.life, group, loss.at);
         }
         if let Some(reload) = self.history.promise.reload {
             // After a loss and at the start, the reader reads the baseline.
@@ -172,7 +204,7 @@ impl<'h> HistoryIndex<'h> {
             }
         }
         match loss.how {
-            Lost::ByServer => !self.losses.is_detectable(request.life, loss.at),
+            Lost::ByServer => !self.losses.is_detectable(request.life, group, loss.at),
             Lost::Wiped | Lost::Removed => {
                 loss.untraced.is_some_and(began_after)
                     || (self.is_misdated(revocation) && began_after(loss.at))

@@ -12,7 +12,7 @@ use crate::time::At;
 const PERIOD: Duration = Duration::from_secs(2);
 /// The largest sum of delays in a period. A recovery has about four steps in several processes, and
 /// each may be delayed by this much.
-const MOST: Duration = Duration::from_millis(400);
+const MOST: Duration = Duration::from_millis(600);
 
 /// A period in which the heartbeat thread was late.
 #[derive(Clone, Copy, Debug)]

@@ -1,22 +1,23 @@
 //! Decides which losses by the server a process can detect from the counters of the streams.
 //!
 //! A process counts every message that it reads. If the server loses one of these, the counters no
-//! longer agree, and the next proof of the process raises the horizon. The horizon covers every
-//! stream, and so also the lost messages that the process had not read. Only two losses leave no
+//! longer agree, and the next proof of the process raises the horizon. The horizon covers all
+//! streams with revocations, and so also the lost messages that the process had not read. A loss in
+//! the stream about keys or policies lets the process load them again. Only two losses leave no
 //! trace: the process had read none of the lost messages, or the server has assigned their ids
 //! again.
 
 use std::collections::{HashMap, HashSet};
 
-use crate::history::{Answer, History, Lost, Revocation};
+use crate::history::{Answer, Group, History, Lost, Revocation};
 use crate::time::At;
 
 use super::windows::Windows;
 
 #[derive(Debug)]
 pub(super) struct Losses {
-    /// For each process, the starts of the faults whose losses it can detect.
-    detectable: Vec<HashSet<At>>,
+    /// For each process, the starts of the faults whose losses it can detect, by group of streams.
+    detectable: Vec<HashSet<(Group, At)>>,
 }
 
 /// The evidence that a process had read a message.
@@ -42,19 +43,21 @@ impl Losses {
             .iter()
             .filter_map(|revocation| Some((revocation, revocation.loss?)))
             .filter(|(revocation, loss)| {
-                loss.how == Lost::ByServer && !is_id_reused(history, revocation, loss.at)
+                let is_shown = revocation.group() != Group::Authority || loss.how == Lost::ByServer;
+                is_shown && !is_id_reused(history, revocation, loss.at)
             })
             .collect();
         let detectable = |life| {
             let read = lost.iter().filter(|(lost, loss)| evidence.had_read(life, lost, loss.at));
-            read.map(|(_, loss)| loss.at).collect()
+            read.map(|(lost, loss)| (lost.group(), loss.at)).collect()
         };
         Self { detectable: (0..history.readers.len()).map(detectable).collect() }
     }
 
-    /// Returns `true` if the process can detect the loss by the fault that began at this time.
-    pub(super) fn is_detectable(&self, life: usize, fault: At) -> bool {
-        self.detectable[life].contains(&fault)
+    /// Returns `true` if the process can detect a loss in this group of streams, by the fault that
+    /// began at this time.
+    pub(super) fn is_detectable(&self, life: usize, group: Group, fault: At) -> bool {
+        self.detectable[life].contains(&(group, fault))
     }
 }
 
@@ -74,9 +77,11 @@ impl Evidence<'_> {
     }
 
     /// Returns `true` if a denial shows that the process had read the message. A baseline is another
-    /// reason to deny the token. A process that still replays has counted nothing yet.
+    /// reason to deny the token, and so are new keys or a new policy. A process that still replays has counted
+    /// nothing yet.
     fn had_denied(&self, life: usize, revocation: &Revocation, by: At) -> bool {
         self.history.promise.reload.is_none()
+            && revocation.group() == Group::Authority
             && self.ready[life].is_some_and(|ready| ready < by)
             && self.denied.get(&(life, revocation.token)).is_some_and(|denied| *denied < by)
     }

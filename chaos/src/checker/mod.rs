@@ -7,6 +7,7 @@
 
 mod delays;
 mod explain;
+mod held;
 mod history_index;
 mod lateness;
 mod losses;
@@ -59,9 +60,36 @@ pub struct Counts {
     pub history_incomplete: usize,
     pub unavailable: usize,
     pub unanswered: usize,
+    /// The number of responses that clients held open, and of those that a reader ended.
+    pub held: usize,
+    pub cut: usize,
     /// The number of requests admitted although revoked, which is excused: the server had lost the
     /// message.
     pub excused: usize,
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        for (sum, more) in [
+            (&mut self.faults, other.faults),
+            (&mut self.effective_faults, other.effective_faults),
+            (&mut self.revocations, other.revocations),
+            (&mut self.lost_by_server, other.lost_by_server),
+            (&mut self.wiped, other.wiped),
+            (&mut self.removed, other.removed),
+            (&mut self.requests, other.requests),
+            (&mut self.admitted, other.admitted),
+            (&mut self.revoked, other.revoked),
+            (&mut self.history_incomplete, other.history_incomplete),
+            (&mut self.unavailable, other.unavailable),
+            (&mut self.unanswered, other.unanswered),
+            (&mut self.held, other.held),
+            (&mut self.cut, other.cut),
+            (&mut self.excused, other.excused),
+        ] {
+            *sum += more;
+        }
+    }
 }
 
 /// A broken promise, and the event that shows it.
@@ -99,16 +127,38 @@ pub enum Rule {
     LateInCalm,
     /// A process that ran did not answer, or answered late.
     Unanswered,
+    /// A request with two tokens was admitted.
+    TwoHeaders,
+    /// A running response was not cut once its token was revoked, or its reader's view stale.
+    HeldTooLong,
     /// The schedule had too little in it to show anything.
     TooLittle,
     /// The machine was too slow for the time limits of the rules.
     TooSlow,
 }
 
-/// Checks a history.
+impl Rule {
+    /// Returns `true` if a slow machine cannot be the reason that the rule is broken.
+    const fn holds_on_slow_machine(self) -> bool {
+        matches!(
+            self,
+            Self::BeyondBound
+                | Self::Forgotten
+                | Self::FalselyReady
+                | Self::TwoHeaders
+                | Self::ReaderDied
+                | Self::TooSlow
+        )
+    }
+}
+
+/// Checks a history. If the machine was too slow, only the rules without a time limit count.
 pub fn check(history: &History) -> Verdict {
     let index = HistoryIndex::of(history);
     let mut violations = rules::all(&index);
+    if violations.iter().any(|violation| violation.rule == Rule::TooSlow) {
+        violations.retain(|violation| violation.rule.holds_on_slow_machine());
+    }
     violations.sort_by_key(|violation| violation.at);
     Verdict {
         counts: delays::counts(&index),

@@ -3,15 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use crate::history::{Answer, NO_ANSWER, Probe, Request};
+use crate::history::{Answer, Class, NO_ANSWER, Probe, Request, Route};
 use crate::time::At;
 
-use super::history_index::HistoryIndex;
-use super::{Rule, Violation, explain, lateness};
+use super::history_index::{CALM_DELAY, HistoryIndex};
+use super::{Rule, Violation, explain, held, lateness};
 
-/// The longest time from the acknowledgement of a revocation to the last admission by a reader that
-/// nothing hinders.
-const CALM_DELAY: Duration = Duration::from_millis(500);
 /// The longest time that a running process may take to answer.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 
@@ -19,12 +16,15 @@ pub(super) fn all(index: &HistoryIndex<'_>) -> Vec<Violation> {
     let mut violations = Vec::new();
     for request in &index.history.requests {
         let broken = match &request.answer {
+            Answer::Admitted if request.route == Route::TwoHeaders => Err(Rule::TwoHeaders),
             Answer::Admitted => admitted(index, request),
+            Answer::Ambiguous if request.route == Route::TwoHeaders => Ok(()),
+            Answer::HistoryIncomplete if request.route == Route::Sts => Err(Rule::UntrueReason),
             Answer::Revoked => revoked(index, request),
             Answer::HistoryIncomplete => explain::history_incomplete(index, request),
             Answer::Stale => explain::stale(index, request),
             Answer::NotReady => explain::not_ready(index, request),
-            Answer::Other(_) => Err(Rule::UntrueReason),
+            Answer::Ambiguous | Answer::Other(_) => Err(Rule::UntrueReason),
             Answer::None => Ok(()),
         };
         let broken = broken.and_then(|()| answered(index, request, request.answer == Answer::None));
@@ -32,6 +32,7 @@ pub(super) fn all(index: &HistoryIndex<'_>) -> Vec<Violation> {
             violations.push(violation(index, rule, request));
         }
     }
+    held::check(index, &mut violations);
     falsely_ready(index, &mut violations);
     probed(index, &mut violations);
     forgotten(index, &mut violations);
@@ -81,7 +82,10 @@ fn admitted(index: &HistoryIndex<'_>, request: &Request) -> Result<(), Rule> {
 fn revoked(index: &HistoryIndex<'_>, request: &Request) -> Result<(), Rule> {
     match index.revocation(request) {
         Some(revocation) if revocation.attempted <= request.received => Ok(()),
-        _ => Err(Rule::UntrueReason),
+        _ => match index.history.tokens[request.token].resumed {
+            Some(resumed) if index.may_be_suspended(request, resumed) => Ok(()),
+            _ => Err(Rule::UntrueReason),
+        },
     }
 }
 
@@ -109,6 +113,7 @@ fn probed(index: &HistoryIndex<'_>, violations: &mut Vec<Violation>) {
     for probe in &index.history.probes {
         let request = |answer: Answer| Request {
             life: probe.life,
+            route: Route::Gateway,
             token: 0,
             sent: probe.sent,
             received: probe.received,
@@ -119,7 +124,7 @@ fn probed(index: &HistoryIndex<'_>, violations: &mut Vec<Violation>) {
             None => Ok(()),
             Some(NO_ANSWER) => answered(index, &request(Answer::None), true),
             Some("stale") => explain::stale(index, &request(Answer::Stale)),
-            Some("replaying" | "no_signature_verifies" | "not_provisioned") => {
+            Some("replaying" | "no_signature_verifies" | "not_provisioned" | "full") => {
                 explain::not_ready(index, &request(Answer::NotReady))
             }
             Some(_) => Err(Rule::UntrueReason),
@@ -141,6 +146,10 @@ fn forgotten(index: &HistoryIndex<'_>, violations: &mut Vec<Violation>) {
         }
     }
     for request in &index.history.requests {
+        // The session of such a token was suspended, and is not any more.
+        if index.history.tokens[request.token].resumed.is_some() {
+            continue;
+        }
         let denied = known.get(&(request.life, request.token));
         if request.answer == Answer::Admitted && denied.is_some_and(|denied| *denied < request.sent)
         {
@@ -162,6 +171,10 @@ fn not_recalled(index: &HistoryIndex<'_>, violations: &mut Vec<Violation>) {
         if let (Some(before), Some(recalled)) = (before[life.reader], life.recalled) {
             let denied =
                 of(before).filter(|r| r.answer == Answer::Revoked && r.received < recalled);
+            let denied = denied.filter(|r| {
+                let token = &history.tokens[r.token];
+                matches!(token.class, Class::Plain | Class::Epoch) && token.resumed.is_none()
+            });
             known[life.reader].extend(denied.map(|request| request.token));
             // A snapshot is written only if the streams were proven complete shortly before.
             let proven = recalled.minus(history.promise.recovery);
@@ -171,9 +184,14 @@ fn not_recalled(index: &HistoryIndex<'_>, violations: &mut Vec<Violation>) {
                 .filter(|revocation| revocation.acked.is_some_and(|acked| acked < proven));
             let revocations = revocations
                 .filter(|revocation| history.readers[before].keys.contains(&revocation.key));
+            // Keys and policies are not in a snapshot, and no reader knows a hidden anchor.
+            let revocations = revocations.filter(|revocation| {
+                let class = history.tokens[revocation.token].class;
+                matches!(class, Class::Plain | Class::Epoch) && !revocation.hidden
+            });
             known[life.reader].extend(revocations.map(|revocation| revocation.token));
             let unknown = of(number).filter(|r| {
-                !matches!(r.answer, Answer::Revoked | Answer::None)
+                !matches!(r.answer, Answer::Revoked | Answer::None | Answer::Ambiguous)
                     && known[life.reader].contains(&r.token)
             });
             violations.extend(unknown.map(|r| violation(index, Rule::NotRecalled, r)));

@@ -1,10 +1,13 @@
 //! Injects a fault, and observes its effect.
 
 mod extra_readers;
+mod foreign_snapshot;
 mod forgery;
+mod full;
 mod log;
 mod network;
 mod reader;
+mod recut;
 mod replica;
 mod reuse;
 mod rotation;
@@ -59,6 +62,9 @@ pub async fn inject(world: &World, fault: &Fault) -> Result<(), Failure> {
         Kind::OutputLimit => sizes::output_limit(world, fault, began).await?,
         Kind::CutAnswer => sizes::cut_answer(world, fault, began).await?,
         Kind::SlowLine => sizes::slow_line(world, fault, began).await?,
+        Kind::Recut => recut::recut(world, fault, began).await?,
+        Kind::ForeignSnapshot => foreign_snapshot::restore(world, fault, began).await?,
+        Kind::Full => full::fill(world, fault, began).await?,
     };
     world.truth.injected(Injected {
         kind: fault.kind.label(),
@@ -79,6 +85,7 @@ pub async fn inject(world: &World, fault: &Fault) -> Result<(), Failure> {
         wipes: fault.kind.wipes(),
         forges: fault.kind.forges(),
         enlarges: fault.kind.enlarges(),
+        severs: fault.kind.severs() && outcome.effect.is_some(),
         suspends: fault.kind == Kind::FreezeReader,
         effect: outcome.effect,
     });

@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::fault::Fault;
 use crate::history::{GapScope, Lost};
 use crate::message::parse_id;
-use crate::publishers::revoke_as;
+use crate::publishers::publish_as;
 use crate::readers::Aim;
 use crate::server::connect;
 use crate::time::At;
@@ -42,11 +42,11 @@ pub(super) async fn reuse(world: &World, fault: &Fault, began: At) -> Result<Out
         for ((stream, (last, added)), (_, (_, added_before))) in after.iter().zip(&before) {
             for _ in *added..*added_before {
                 // A server whose clock is behind its last id assigns such ids.
-                reused.push(revoke_as(world, *stream, &format!("{}-*", last.0)).await?);
+                reused.push(publish_as(world, *stream, &format!("{}-*", last.0)).await?);
             }
             if added < added_before {
                 // The clock is right again: the last id is after the snapshot's cursor.
-                revoke_as(world, *stream, "*").await?;
+                publish_as(world, *stream, "*").await?;
             }
         }
         (crashed, world.clock.now(), lost, reused)
@@ -57,7 +57,7 @@ pub(super) async fn reuse(world: &World, fault: &Fault, began: At) -> Result<Out
     drop(servers);
     reader.spawn(&setting).await?;
     while_requesting(world, &[&reader], tokio::time::sleep(fault.lasts)).await;
-    for token in &reused {
+    for token in reused.iter().flatten() {
         Client::new().request(world, &reader, *token).await;
     }
     reader.kill(&setting).await?;

@@ -14,21 +14,31 @@ use crate::failure::Failure;
 use crate::fault::{Ending, Fault, Kind};
 use crate::history::{GapScope, Lost};
 use crate::message::parse_id;
+use crate::proxy::Link;
 use crate::server::{answers, connect};
 use crate::time::At;
 use crate::world::World;
 
+/// Data in transit when a link is cut may still be read for this long.
+const IN_TRANSIT: Duration = Duration::from_millis(50);
+/// The number of messages that are published while no reader reads.
+const UNREAD: usize = 3;
+/// The size of twice as many messages in the append-only file.
+const UNREAD_BYTES: u64 = 2_500;
+
 pub(super) async fn kill(world: &World, fault: &Fault, began: At) -> Result<Outcome, Failure> {
     let mut servers = world.servers.lock().await;
     let began =
-        if fault.kind == Kind::LoseTail { read_by_all(world, fault, began).await } else { began };
+        if fault.kind != Kind::Kill { leave_unread(world, fault, began).await } else { began };
     servers.primary.kill()?;
     let was_down = !servers.primary.answers().await;
     tokio::time::sleep(fault.lasts).await;
     let entries = servers.primary.entries()?.len();
+    // The unread messages, and some of those that were read.
+    let least = if fault.ending == Ending::Resumes { UNREAD_BYTES } else { 0 };
     let (taken, gone) = match fault.kind {
         Kind::LoseTail => {
-            let bytes = servers.primary.lose_tail(fault.amount)?;
+            let bytes = servers.primary.lose_tail(fault.amount.max(least))?;
             let gone = entries - servers.primary.entries()?.len();
             (format!(", {bytes} bytes of the file gone with {gone} entries"), gone)
         }
@@ -41,6 +51,7 @@ pub(super) async fn kill(world: &World, fault: &Fault, began: At) -> Result<Outc
     // Nothing is acknowledged while it is down.
     let restarted = world.clock.now();
     servers.primary.restart().await?;
+    open_links(world);
     let ended = world.clock.now();
     let lost = world.record_losses(restarted, began, Lost::ByServer).await?;
     let loses = fault.kind != Kind::Kill;
@@ -82,7 +93,7 @@ pub(super) async fn fail_over(world: &World, fault: &Fault) -> Result<Outcome, F
     if loses {
         servers.cut_replication();
         wait_for_revocations(world, world.clock.now(), 3).await;
-        began = read_by_all(world, fault, world.clock.now()).await;
+        began = leave_unread(world, fault, world.clock.now()).await;
         servers.primary.kill()?;
     } else {
         let _gate = world.gate.write().await;
@@ -99,6 +110,7 @@ pub(super) async fn fail_over(world: &World, fault: &Fault) -> Result<Outcome, F
     for reader in &world.readers {
         reader.proxy.turn_to(new);
     }
+    open_links(world);
     while !answers(new).await {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -118,9 +130,10 @@ pub(super) async fn fail_over(world: &World, fault: &Fault) -> Result<Outcome, F
     })
 }
 
-/// Lets every reader read the newest message before it is lost, in half of the faults. All of them
-/// can then detect the loss. Returns the time.
-async fn read_by_all(world: &World, fault: &Fault, began: At) -> At {
+/// In a third of the faults, lets every reader read the newest message, and none of a few more. A loss of
+/// all of them is then one that every reader can detect, and that only the horizon covers. Returns
+/// the time after which readers read nothing.
+async fn leave_unread(world: &World, fault: &Fault, began: At) -> At {
     if fault.ending != Ending::Resumes {
         return began;
     }
@@ -128,7 +141,15 @@ async fn read_by_all(world: &World, fault: &Fault, began: At) -> At {
     for reader in &world.readers {
         denies(world, reader, newest.token).await;
     }
-    world.clock.now()
+    let began = world.clock.now();
+    world.readers.iter().for_each(|reader| reader.proxy.set(Link::Cut));
+    tokio::time::sleep(IN_TRANSIT).await;
+    wait_for_revocations(world, world.clock.now(), UNREAD).await;
+    began
+}
+
+fn open_links(world: &World) {
+    world.readers.iter().for_each(|reader| reader.proxy.set(Link::Open));
 }
 
 /// Returns the readers that may detect a gap after this many entries were lost.

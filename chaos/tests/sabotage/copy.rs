@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 
 use crate::rules::RULES;
 use crate::{WITHOUT, marks};
@@ -11,6 +12,8 @@ const PROGRAM: &str = "chaos-sabotaged";
 /// Builds the copy in its own target folder, and returns the path of its program. Cargo identifies
 /// a crate by its place in the workspace, so with a shared folder it would mix up the two builds.
 pub fn build() -> PathBuf {
+    static ONCE: Mutex<()> = Mutex::new(());
+    let _alone = ONCE.lock().expect("the copy was built");
     let root = marks::root();
     let problems = marks::problems(&marks::in_sources());
     assert!(problems.is_empty(), "{}", problems.join("\n"));
@@ -27,13 +30,55 @@ pub fn build() -> PathBuf {
     let own = read(&root.join("chaos/Cargo.toml"));
     write(&copy.join("chaos/Cargo.toml"), &own.replace("\"chaos\"", &format!("\"{PROGRAM}\"")));
     write(&copy.join("Cargo.lock"), &read(&root.join("Cargo.lock")));
+    share_dependencies(&target.join("debug"), &copy.join("target/debug"));
     let status = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--offline", "-p", PROGRAM])
+        .args(["build", "--quiet", "--offline", "--workspace", "--all-features", "--bin", PROGRAM])
         .env("CARGO_TARGET_DIR", copy.join("target"))
         .current_dir(&copy)
         .status();
     assert!(status.expect("cargo runs").success(), "the patched copy does not build");
     copy.join("target/debug").join(PROGRAM)
+}
+
+/// Gives the copy the built dependencies, except the crates of this workspace, which differ. Cargo
+/// builds again what it cannot use.
+fn share_dependencies(from: &Path, to: &Path) {
+    if to.exists() {
+        return;
+    }
+    for folder in ["deps", "build", ".fingerprint"] {
+        let Ok(entries) = std::fs::read_dir(from.join(folder)) else { continue };
+        for path in entries.map(|entry| entry.expect("an entry").path()) {
+            let name = path.file_name().expect("a name");
+            let text = name.to_string_lossy();
+            let is_own = ["caracal", "chaos", "suite"]
+                .iter()
+                .any(|own| text.trim_start_matches("lib").starts_with(own));
+            if !is_own {
+                share(&path, &to.join(folder).join(name), folder != ".fingerprint");
+            }
+        }
+    }
+}
+
+/// Links a file, or copies it. Cargo writes fingerprints in place, so they must not be linked.
+fn share(from: &Path, to: &Path, link: bool) {
+    if from.is_dir() {
+        std::fs::create_dir_all(to).expect("a folder can be created");
+        for path in
+            std::fs::read_dir(from).expect("a folder").map(|entry| entry.expect("an entry").path())
+        {
+            share(&path, &to.join(path.file_name().expect("a name")), link);
+        }
+        return;
+    }
+    std::fs::create_dir_all(to.parent().expect("a folder")).expect("a folder can be created");
+    let modified = std::fs::metadata(from).and_then(|file| file.modified());
+    if !link || std::fs::hard_link(from, to).is_err() {
+        std::fs::copy(from, to).expect("a file can be copied");
+        let copy = std::fs::File::options().append(true).open(to).expect("the copy");
+        copy.set_modified(modified.expect("a time")).expect("its time can be set");
+    }
 }
 
 /// Returns the workspace manifest without the members that are not copied.

@@ -12,6 +12,8 @@ pub struct Rule {
     pub seed: u64,
     /// The violation that the checker must report.
     pub found_as: &'static str,
+    /// `true` if the test removes the rule even in its short form.
+    pub is_short: bool,
 }
 
 pub const RULES: &[Rule] = &[
@@ -23,6 +25,7 @@ pub const RULES: &[Rule] = &[
         steps: 2,
         seed: 1,
         found_as: "BeyondBound",
+        is_short: false,
     },
     Rule {
         mark: "unproven-view-denies",
@@ -33,6 +36,7 @@ pub const RULES: &[Rule] = &[
         // A reader restarts while every server is cut off for longer than the bound.
         seed: 33,
         found_as: "BeyondBound",
+        is_short: false,
     },
     Rule {
         mark: "outage-is-no-revocation",
@@ -42,6 +46,7 @@ pub const RULES: &[Rule] = &[
         steps: 2,
         seed: 1,
         found_as: "UntrueReason",
+        is_short: false,
     },
     Rule {
         mark: "gap-raises-horizon",
@@ -51,6 +56,98 @@ pub const RULES: &[Rule] = &[
         steps: 2,
         seed: 1,
         found_as: "BeyondBound",
+        is_short: false,
+    },
+    // Losses by the server: the horizon covers lost messages that a reader had not read.
+    Rule {
+        mark: "gap-raises-horizon",
+        without: "if OFF { return; }",
+        faults: "lose-all,lose-tail,lossy-failover",
+        with: "plain",
+        steps: 3,
+        seed: 1,
+        found_as: "BeyondBound",
+        is_short: true,
+    },
+    Rule {
+        mark: "horizon-after-gap",
+        without: "if OFF { self.after_gap = false; }",
+        faults: "lose-tail,lossy-failover",
+        with: "plain",
+        steps: 3,
+        seed: 1,
+        found_as: "BeyondBound",
+        is_short: false,
+    },
+    Rule {
+        mark: "recut-raises-horizon",
+        without: "if OFF { return; }",
+        faults: "recut",
+        with: "plain",
+        steps: 1,
+        seed: 1,
+        found_as: "LateInCalm",
+        is_short: false,
+    },
+    Rule {
+        mark: "full-state-denies",
+        without: "Ok(_) if OFF => None,",
+        faults: "full",
+        with: "plain",
+        steps: 1,
+        seed: 1,
+        found_as: "FalselyReady",
+        is_short: false,
+    },
+    Rule {
+        mark: "snapshot-is-sealed",
+        without: "if OFF { return parse(sealed); }",
+        faults: "foreign-snapshot",
+        with: "plain",
+        steps: 1,
+        seed: 1,
+        found_as: "UntrueReason",
+        is_short: false,
+    },
+    Rule {
+        mark: "revoked-request-is-cut",
+        without: "if OFF { return; }",
+        faults: "cut",
+        with: "plain",
+        steps: 1,
+        seed: 1,
+        found_as: "HeldTooLong",
+        is_short: true,
+    },
+    Rule {
+        mark: "keys-follow-generation",
+        without: "if OFF { return 0; }",
+        faults: "cut",
+        with: "plain",
+        steps: 1,
+        seed: 1,
+        found_as: "LateInCalm",
+        is_short: false,
+    },
+    Rule {
+        mark: "policy-follows-generation",
+        without: "if OFF { return; }",
+        faults: "cut",
+        with: "plain",
+        steps: 1,
+        seed: 1,
+        found_as: "LateInCalm",
+        is_short: false,
+    },
+    Rule {
+        mark: "two-tokens-are-denied",
+        without: "(Some(value), Some(_)) if OFF => Self::split(value).map(Some),",
+        faults: "cut",
+        with: "plain",
+        steps: 1,
+        seed: 1,
+        found_as: "TwoHeaders",
+        is_short: true,
     },
     Rule {
         mark: "index-never-evicts",
@@ -60,6 +157,7 @@ pub const RULES: &[Rule] = &[
         steps: 1,
         seed: 1,
         found_as: "BeyondBound",
+        is_short: false,
     },
     Rule {
         mark: "counts-entries",
@@ -74,6 +172,7 @@ pub const RULES: &[Rule] = &[
         steps: 2,
         seed: 1,
         found_as: "BeyondBound",
+        is_short: true,
     },
     Rule {
         mark: "rereads-after-gap",
@@ -84,6 +183,7 @@ pub const RULES: &[Rule] = &[
         // Nothing is proven any more, and so no request is admitted.
         seed: 1,
         found_as: "Unexplained",
+        is_short: false,
     },
     Rule {
         mark: "trimmed-before-start-is-missing",
@@ -93,6 +193,7 @@ pub const RULES: &[Rule] = &[
         steps: 3,
         seed: 1,
         found_as: "BeyondBound",
+        is_short: false,
     },
     Rule {
         mark: "proof-is-as-old-as-its-question",
@@ -102,6 +203,7 @@ pub const RULES: &[Rule] = &[
         steps: 1,
         seed: 7,
         found_as: "BeyondBound",
+        is_short: false,
     },
     Rule {
         mark: "answer-has-deadline",
@@ -116,6 +218,7 @@ pub const RULES: &[Rule] = &[
         // The first stall leaves connections that stay silent.
         seed: 5,
         found_as: "SlowRecovery",
+        is_short: false,
     },
     Rule {
         mark: "silent-connection-is-hedged",
@@ -126,6 +229,7 @@ pub const RULES: &[Rule] = &[
         // The second stall leaves connections of a reader that stay silent.
         seed: 6,
         found_as: "SlowRecovery",
+        is_short: false,
     },
     Rule {
         mark: "only-signed-counts",
@@ -135,6 +239,7 @@ pub const RULES: &[Rule] = &[
         steps: 1,
         seed: 1,
         found_as: "UntrueReason",
+        is_short: false,
     },
     Rule {
         mark: "baseline-adds-before-closing",
@@ -144,6 +249,7 @@ pub const RULES: &[Rule] = &[
         steps: 2,
         seed: 1,
         found_as: "BeyondBound",
+        is_short: false,
     },
     Rule {
         mark: "snapshot-is-restored",
@@ -153,6 +259,7 @@ pub const RULES: &[Rule] = &[
         steps: 8,
         seed: 33,
         found_as: "NotRecalled",
+        is_short: false,
     },
     Rule {
         mark: "reads-from-first-entry",
@@ -162,6 +269,7 @@ pub const RULES: &[Rule] = &[
         steps: 1,
         seed: 1,
         found_as: "BeyondBound",
+        is_short: false,
     },
     Rule {
         mark: "replica-needs-primary",
@@ -171,6 +279,7 @@ pub const RULES: &[Rule] = &[
         steps: 1,
         seed: 1,
         found_as: "FalselyReady",
+        is_short: false,
     },
     Rule {
         mark: "replica-is-as-fresh-as-primary-says",
@@ -180,6 +289,7 @@ pub const RULES: &[Rule] = &[
         steps: 1,
         seed: 1,
         found_as: "BeyondBound",
+        is_short: false,
     },
     Rule {
         mark: "missing-streams-prove-nothing",
@@ -189,6 +299,7 @@ pub const RULES: &[Rule] = &[
         steps: 1,
         seed: 1,
         found_as: "FalselyReady",
+        is_short: false,
     },
     Rule {
         mark: "strict-denies-after-bad-signature",
@@ -199,5 +310,6 @@ pub const RULES: &[Rule] = &[
         // Readers learn the key later than the bound.
         seed: 3,
         found_as: "BeyondBound",
+        is_short: false,
     },
 ];

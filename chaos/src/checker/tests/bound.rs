@@ -24,11 +24,13 @@ fn allows_cut_off_reader_the_bound_only() {
 #[test]
 fn slow_machine_excuses_nothing_and_fails_schedule() {
     let late = |by| Scenario::new().late(10.5, 150).late(11.0, 100).late(12.0, by);
-    late(150).passes();
-    late(151).breaks(Rule::TooSlow);
-    late(151).requested(10.6, 1, Answer::Admitted).breaks_also(Rule::LateInCalm);
+    late(350).passes();
+    late(351).breaks(Rule::TooSlow);
+    // Only rules without a time limit count then.
+    late(351).requested(10.6, 1, Answer::Admitted).breaks(Rule::TooSlow);
+    late(351).requested(13.1, 1, Answer::Admitted).breaks_also(Rule::BeyondBound);
     // The delays count in a period of two seconds.
-    Scenario::new().late(10.0, 300).late(12.1, 300).passes();
+    Scenario::new().late(10.0, 400).late(12.1, 400).passes();
 }
 
 #[test]

@@ -1,16 +1,18 @@
 //! Tests of each rule with histories that keep it and histories that break it.
 
 mod bound;
+mod held;
 mod outages;
 mod reasons;
+mod services;
 mod unproven;
 
 use std::time::Duration;
 
 use super::{Rule, check};
 use crate::history::{
-    Answer, GapScope, History, Injected, Late, Loss, Lost, Minimum, Probe, Promise, ReaderLife,
-    Request, Revocation, Scope, Token,
+    Answer, Class, GapScope, Held, History, Injected, Late, Loss, Lost, Minimum, Probe, Promise,
+    ReaderLife, Request, Resumed, Revocation, Route, Scope, Token,
 };
 use crate::time::At;
 
@@ -44,8 +46,10 @@ impl Scenario {
             acked: Some(at(10.0)),
             id: Some("1795000010000-0".to_owned()),
             key: 0,
+            hidden: false,
             loss: None,
         };
+        let token = Token { iat: UNIX_START, class: Class::Plain, resumed: None };
         Self(History {
             seed: 0,
             promise: Promise {
@@ -58,11 +62,12 @@ impl Scenario {
             },
             unix_start: UNIX_START as u64 * 1_000_000,
             readers: vec![life],
-            tokens: vec![Token { iat: UNIX_START }, Token { iat: UNIX_START }],
+            tokens: vec![token; 2],
             revocations: vec![revocation],
             faults: Vec::new(),
             requests: Vec::new(),
             probes: Vec::new(),
+            held: Vec::new(),
             lateness: Vec::new(),
         })
     }
@@ -71,7 +76,28 @@ impl Scenario {
     fn requested(mut self, seconds: f64, token: usize, answer: Answer) -> Self {
         let (sent, received) = (at(seconds), at(seconds + 0.01));
         let life = self.0.readers.len() - 1;
-        self.0.requests.push(Request { life, token, sent, received, answer });
+        self.0.requests.push(Request {
+            life,
+            route: Route::Gateway,
+            token,
+            sent,
+            received,
+            answer,
+        });
+        self
+    }
+
+    /// Adds a response that was held open from 8 s on, with its last part at this time.
+    fn held(mut self, last: f64, ended: Option<f64>) -> Self {
+        let life = self.0.readers.len() - 1;
+        let ended = ended.map(at);
+        self.0.held.push(Held { life, token: 1, sent: at(8.0), last: at(last), ended });
+        self
+    }
+
+    /// Sends the last request to this service.
+    fn to(mut self, route: Route) -> Self {
+        self.0.requests.last_mut().unwrap().route = route;
         self
     }
 
@@ -128,6 +154,7 @@ impl Scenario {
             forges: false,
             enlarges: false,
             suspends: false,
+            severs: false,
             effect: Some("seen".to_owned()),
         });
         self

@@ -67,7 +67,8 @@ fn running_process_must_answer_within_a_second() {
     asked().breaks(Rule::Unanswered);
     let late = |by: u64| {
         let mut scenario = Scenario::new().requested(5.0, 0, Answer::Admitted);
-        scenario.0.requests[0].received = scenario.0.requests[0].sent.plus(Duration::from_millis(by));
+        scenario.0.requests[0].received =
+            scenario.0.requests[0].sent.plus(Duration::from_millis(by));
         scenario
     };
     late(1_000).passes();
