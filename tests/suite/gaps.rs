@@ -10,10 +10,10 @@ use caracal_revocation::wire::Stream;
 use caracal_revocation::{Follower, Publisher, Revocations};
 use redis::Pipeline;
 
-use crate::delivery::add_signed;
+use crate::delivery::{add, add_signed};
 use crate::live::{
-    caught_up, eventually, eventually_horizon, follow, is_admitted, is_revoked, issued_at, key,
-    publisher, ready, revoke, ring, verdict,
+    caught_up, eventually, eventually_horizon, follow, is_admitted, is_revoked, is_unknown,
+    issued_at, key, publisher, ready, revoke, ring, verdict,
 };
 use crate::proxy::Proxy;
 use crate::redis_server::{RedisServer, settings};
@@ -376,6 +376,42 @@ async fn detects_failover_to_a_lagging_replica() {
     expect_horizon(&revocations).await;
     assert_ne!(revocations.losses(), losses);
     still_follows(&revocations, &publisher(&replica).await).await;
+}
+
+#[tokio::test]
+async fn detects_failover_that_loses_entries_read_in_an_unfinished_replay() {
+    let (mut primary, replica) = pair().await;
+    let before = publisher(&primary).await;
+    for n in 0..40 {
+        revoke(&before, &format!("kept-{n}")).await;
+    }
+    let offset = field(&info(&primary).await, "master_repl_offset");
+    while field(&info(&replica).await, "master_repl_offset") < offset {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // The replica gets none of the writes that the primary still acknowledges.
+    replicate(&replica, None).await;
+    revoke(&before, "lost-read").await;
+    let noise = vec![b'.'; 1 << 20];
+    // The first read asks for 100 entries, so the large one is in a later answer.
+    for size in [[10; 100].as_slice(), &[noise.len()]].concat() {
+        add(&primary, STREAM, &[(b"noise", &noise[..size])]).await;
+    }
+    revoke(&before, "lost-unread").await;
+    let proxy = Proxy::to(primary.port()).await;
+    proxy.cut_answers_at(200_000);
+    let revocations = Follower::new(settings(&proxy.url(), &ring())).spawn();
+    eventually("the first entries are read", || is_revoked(&revocations, "lost-read")).await;
+    assert!(!is_revoked(&revocations, "lost-unread"));
+    assert!(is_unknown(&revocations).is_some(), "the replay is not finished");
+    primary.kill();
+    let after = publisher(&replica).await;
+    revoke(&after, "after").await;
+    proxy.redirect(replica.port());
+    ready(&revocations).await;
+    assert!(is_revoked(&revocations, "after") && is_revoked(&revocations, "lost-read"));
+    expect_horizon(&revocations).await;
+    assert!(!is_admitted(&revocations, "lost-unread"));
 }
 
 #[tokio::test]

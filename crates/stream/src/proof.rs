@@ -37,6 +37,9 @@ pub(crate) struct Proof {
     /// The highest id that was counted when another server took over the stream, until a check
     /// passes there.
     taken_over_at: Option<StreamId>,
+    /// The number of entries that were read before another server took over an unfinished replay,
+    /// and were not read again yet.
+    unmatched: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +94,7 @@ impl Proof {
             seen: false,
             after_gap: false,
             taken_over_at: None,
+            unmatched: 0,
         }
     }
 
@@ -132,6 +136,11 @@ impl Proof {
         // The counters of the previous server prove nothing about this one.
         self.pending = None;
         self.taken_over_at.get_or_insert(self.counted);
+        // Without a proof there is no number to compare with those counters. So each entry must be
+        // there again. An entry that was trimmed since then counts as lost.
+        if matches!(self.phase, Phase::Replaying) {
+            self.unmatched = self.read;
+        }
     }
 
     /// Returns `true` if the ids of the next entries were read before.
@@ -217,6 +226,8 @@ impl Proof {
         if id > self.counted {
             self.counted = id;
             self.read += 1;
+        } else {
+            self.unmatched = self.unmatched.saturating_sub(1);
         }
         Ok(self.settle()?.or(proven))
     }
@@ -244,6 +255,9 @@ impl Proof {
         let is_young = matches!(self.phase, Phase::Replaying)
             && (first == StreamId::ZERO || first > self.window);
         let mut missing = None;
+        if self.unmatched > 0 {
+            return Err(GapCause::Count);
+        }
         if let Some(added) = pending.added {
             // rule: counts-entries
             match self.phase {

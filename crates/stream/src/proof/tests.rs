@@ -408,3 +408,43 @@ fn counters_of_previous_server_prove_nothing_after_takeover() {
     }
     assert_eq!(proof.entry(id(16)), proven(7));
 }
+
+#[test]
+fn unfinished_replay_must_find_its_entries_on_the_next_server() {
+    // The first server had entries 11 to 15, and 11 to 13 were read.
+    let unfinished = || {
+        let mut proof = Proof::since(id(10));
+        assert_eq!(proof.head(head(11, 15, 5), at(1), SERVER_TIME), Ok(None));
+        for first in [11, 12, 13] {
+            assert_eq!(proof.entry(id(first)), Ok(None));
+        }
+        proof.reread();
+        proof
+    };
+    let mut complete = unfinished();
+    assert_eq!(complete.head(head(11, 16, 4), at(2), SERVER_TIME), Ok(None));
+    for again in [11, 12, 13] {
+        assert_eq!(complete.entry(id(again)), Ok(None));
+    }
+    assert_eq!(complete.entry(id(16)), proven_young(2), "14 and 15 were never read");
+
+    // The next server lacks entry 13 too.
+    let mut lossy = unfinished();
+    assert_eq!(lossy.head(head(11, 16, 3), at(2), SERVER_TIME), Ok(None));
+    assert_eq!(lossy.entry(id(11)), Ok(None));
+    assert_eq!(lossy.entry(id(12)), Ok(None));
+    assert_eq!(lossy.entry(id(16)), Err(GapCause::Count));
+
+    // A second takeover compares with everything that was read.
+    let mut twice = unfinished();
+    assert_eq!(twice.head(head(11, 17, 5), at(2), SERVER_TIME), Ok(None));
+    for again in [11, 12, 13, 16] {
+        assert_eq!(twice.entry(id(again)), Ok(None));
+    }
+    twice.reread();
+    assert_eq!(twice.head(head(11, 17, 4), at(3), SERVER_TIME), Ok(None));
+    for again in [11, 12, 13] {
+        assert_eq!(twice.entry(id(again)), Ok(None));
+    }
+    assert_eq!(twice.entry(id(17)), Err(GapCause::Count));
+}
