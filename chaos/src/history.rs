@@ -237,6 +237,10 @@ pub struct Injected {
     /// `true` if no proof could reach readers in scope during the fault.
     #[serde(default)]
     pub severs: bool,
+    /// The time until which answers to readers in scope were late, after the fault no longer cut them
+    /// off.
+    #[serde(default)]
+    pub slow_until: Option<At>,
     /// The observed effect; `None` if there was no visible effect.
     pub effect: Option<String>,
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use axum::Router;
 use axum::body::Body;
 use axum::routing::{get, post};
-use caracal_revocation::gateway::{RequestDenial, RequestDenialKind};
+use caracal_revocation::gateway::{CutOptions, RequestDenial, RequestDenialKind};
 use caracal_revocation::mandate::Use;
 use caracal_revocation::policy::PolicyDenial;
 use caracal_revocation::state::{Options, RevocationsWriter, UnknownCause};
@@ -97,7 +97,9 @@ pub async fn run() -> Result<(), Failure> {
         .route(GATEWAY_PATH, get(hello))
         .route(HELD_PATH, get(hold))
         .merge(Router::new().route(POLICY_PATH, get(hello)).layer(policies))
-        .layer(GatewayLayer::new(revocations.clone()))
+        .layer(
+            GatewayLayer::new(revocations.clone()).with_cutting(CutOptions::new().when_unknown()),
+        )
         .layer(MapRequestLayer::new(move |request| authenticate(&checker, request)));
     let resource =
         Router::new().route(RESOURCE_PATH, get(hello)).layer(ResourceLayer::new(verifier));

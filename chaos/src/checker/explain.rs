@@ -94,7 +94,7 @@ fn within_recovery(index: &HistoryIndex<'_>, back: At, sent: At) -> Result<(), R
 /// Returns `Ok` if a fault explains that messages from before the token's issue may be missing.
 pub(super) fn history_incomplete(index: &HistoryIndex<'_>, request: &Request) -> Result<(), Rule> {
     let history = index.history;
-    let iat = history.tokens[request.token].iat;
+    let token = &history.tokens[request.token];
     let started = index.life(request).began();
     let ids_ahead = history.faults.iter().any(|f| f.ids_ahead && f.began <= request.received);
     // Returns the latest time at which a reader that reads from Redis since `from` has detected a
@@ -107,8 +107,10 @@ pub(super) fn history_incomplete(index: &HistoryIndex<'_>, request: &Request) ->
         let detected = recovered(from);
         // A process that starts later detects the gap itself, and then reads the baseline.
         let begun = recovered(from.max(started));
-        let is_reloaded = history.promise.reload.is_some_and(|by| request.sent > begun.plus(by));
-        iat <= unix_second(history.unix_start, detected.plus(history.promise.margin)) + 1
+        // The baseline does not decide about a session that was suspended and resumed.
+        let reload = history.promise.reload.filter(|_| token.resumed.is_none());
+        let is_reloaded = reload.is_some_and(|by| request.sent > begun.plus(by));
+        token.iat <= unix_second(history.unix_start, detected.plus(history.promise.margin)) + 1
             && !is_reloaded
     };
     // In strict mode every start counts as a loss.

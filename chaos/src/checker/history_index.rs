@@ -50,7 +50,7 @@ impl<'h> HistoryIndex<'h> {
         }
         let revocations =
             history.revocations.iter().map(|revocation| (revocation.token, revocation)).collect();
-        let losses = Losses::of(history, &windows, &ready);
+        let losses = Losses::of(history, &windows);
         Self { history, windows, revocations, ready, losses }
     }
 
@@ -252,7 +252,13 @@ impl<'h> HistoryIndex<'h> {
     /// has hindered it since.
     pub(super) fn is_calm(&self, request: &Request, since: At) -> bool {
         let unhindered = self.unhindered_since(request);
-        unhindered.is_some_and(|unhindered| unhindered.plus(self.recovery()) <= since)
+        let mut faults = self.history.faults.iter();
+        let is_slowed = faults.any(|fault| {
+            fault.scope.includes(self.life(request).reader)
+                && fault.began <= request.received
+                && fault.slow_until.is_some_and(|until| since < until.plus(self.recovery()))
+        });
+        !is_slowed && unhindered.is_some_and(|unhindered| unhindered.plus(self.recovery()) <= since)
     }
 
     /// Returns `true` if the process ended or was suspended before it was due to answer.

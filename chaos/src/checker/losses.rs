@@ -24,20 +24,18 @@ pub(super) struct Losses {
 struct Evidence<'h> {
     history: &'h History,
     windows: &'h [Windows],
-    /// The time at which each process was first known to have read the history.
-    ready: &'h [Option<At>],
     /// By process and token: the first denial as revoked.
     denied: HashMap<(usize, usize), At>,
 }
 
 impl Losses {
-    pub(super) fn of(history: &History, windows: &[Windows], ready: &[Option<At>]) -> Self {
+    pub(super) fn of(history: &History, windows: &[Windows]) -> Self {
         let mut denied = HashMap::new();
         for request in history.requests.iter().filter(|r| r.answer == Answer::Revoked) {
             let first = denied.entry((request.life, request.token)).or_insert(request.received);
             *first = (*first).min(request.received);
         }
-        let evidence = Evidence { history, windows, ready, denied };
+        let evidence = Evidence { history, windows, denied };
         let lost: Vec<_> = history
             .revocations
             .iter()
@@ -77,12 +75,10 @@ impl Evidence<'_> {
     }
 
     /// Returns `true` if a denial shows that the process had read the message. A baseline is another
-    /// reason to deny the token, and so are new keys or a new policy. A process that still replays has counted
-    /// nothing yet.
+    /// reason to deny the token, and so are new keys or a new policy.
     fn had_denied(&self, life: usize, revocation: &Revocation, by: At) -> bool {
         self.history.promise.reload.is_none()
             && revocation.group() == Group::Authority
-            && self.ready[life].is_some_and(|ready| ready < by)
             && self.denied.get(&(life, revocation.token)).is_some_and(|denied| *denied < by)
     }
 

@@ -87,6 +87,8 @@ pub async fn inject(world: &World, fault: &Fault) -> Result<(), Failure> {
         enlarges: fault.kind.enlarges(),
         severs: fault.kind.severs() && outcome.effect.is_some(),
         suspends: fault.kind == Kind::FreezeReader,
+        // The line is open again now.
+        slow_until: (fault.kind == Kind::SlowLine).then(|| world.clock.now()),
         effect: outcome.effect,
     });
     Ok(())

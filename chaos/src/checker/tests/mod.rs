@@ -155,6 +155,7 @@ impl Scenario {
             enlarges: false,
             suspends: false,
             severs: false,
+            slow_until: None,
             effect: Some("seen".to_owned()),
         });
         self

@@ -1,6 +1,6 @@
 //! Checks that every denial has a true reason, and that good tokens are admitted.
 
-use super::{Answer, GapScope, Rule, Scenario, Scope, UNIX_START};
+use super::{Answer, GapScope, Resumed, Rule, Scenario, Scope, UNIX_START, at};
 
 #[test]
 fn only_revoked_tokens_may_be_denied_as_revoked() {
@@ -87,6 +87,19 @@ fn baseline_ends_denial_of_older_tokens() {
     let start = || Scenario::new().strict().baseline();
     start().requested(3.0, 0, Answer::HistoryIncomplete).passes();
     start().requested(3.2, 0, Answer::HistoryIncomplete).breaks(Rule::Unexplained);
+}
+
+#[test]
+fn baseline_does_not_end_denial_of_token_of_resumed_session() {
+    let scenario = |second: i64| {
+        let mut scenario = Scenario::new().fault(5.0, 6.0, false, GapScope::Everyone).baseline();
+        let token = &mut scenario.0.tokens[0];
+        token.iat = UNIX_START + second;
+        token.resumed = Some(Resumed { acked: at(4.0), key: 0 });
+        scenario.requested(20.0, 0, Answer::HistoryIncomplete)
+    };
+    scenario(14).passes();
+    scenario(15).breaks(Rule::Unexplained);
 }
 
 #[test]
