@@ -26,6 +26,8 @@ pub struct Proxy {
     port: u16,
     /// The server's port, the mode, and a number whose change closes all connections.
     state: watch::Sender<(u16, Mode, u64)>,
+    /// The number of times that it answered with an error.
+    errors: Arc<AtomicUsize>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -34,12 +36,14 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let own = listener.local_addr().unwrap().port();
         let (state, seen) = watch::channel((port, Mode::Forward, 0));
+        let errors = Arc::<AtomicUsize>::default();
+        let counted = Arc::clone(&errors);
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(serve(client, seen.clone()));
+                tokio::spawn(serve(client, seen.clone(), Arc::clone(&counted)));
             }
         });
-        Self { port: own, state, task }
+        Self { port: own, state, errors, task }
     }
 
     pub fn url(&self) -> String {
@@ -58,6 +62,11 @@ impl Proxy {
     /// Closes open connections, and answers every later command with `error`.
     pub fn answer(&self, error: &'static str) {
         self.state.send_modify(|state| *state = (state.0, Mode::Answer(error), state.2 + 1));
+    }
+
+    /// Returns the number of times that it answered with an error so far.
+    pub fn errors(&self) -> usize {
+        self.errors.load(Relaxed)
     }
 
     /// Forwards this many bytes a second in each direction.
@@ -93,11 +102,15 @@ impl Drop for Proxy {
     }
 }
 
-async fn serve(client: TcpStream, mut state: watch::Receiver<(u16, Mode, u64)>) {
+async fn serve(
+    client: TcpStream,
+    mut state: watch::Receiver<(u16, Mode, u64)>,
+    errors: Arc<AtomicUsize>,
+) {
     let (_, mode, number) = *state.borrow();
     if let Mode::Answer(error) = mode {
         tokio::select! {
-            () = answer(client, error) => {}
+            () = answer(client, error, &errors) => {}
             _ = state.wait_for(|(_, _, now)| *now != number) => {}
         }
         return;
@@ -156,7 +169,7 @@ async fn forward(
 }
 
 /// Answers each command, also when several arrive in one read.
-async fn answer(mut client: TcpStream, error: &str) {
+async fn answer(mut client: TcpStream, error: &str, errors: &AtomicUsize) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let Ok(read @ 1..) = client.read(&mut buffer).await else { return };
@@ -167,5 +180,6 @@ async fn answer(mut client: TcpStream, error: &str) {
         if client.write_all(answers.as_bytes()).await.is_err() {
             return;
         }
+        errors.fetch_add(1, Relaxed);
     }
 }
