@@ -188,7 +188,16 @@ impl Kind {
 
     /// Returns `true` if no proof can reach the affected readers during the fault.
     pub const fn severs(self) -> bool {
-        matches!(self, Self::Kill | Self::LoseTail | Self::LoseAll | Self::Freeze | Self::Cut)
+        matches!(
+            self,
+            Self::Kill
+                | Self::LoseTail
+                | Self::LoseAll
+                | Self::Failover
+                | Self::LossyFailover
+                | Self::Freeze
+                | Self::Cut
+        )
     }
 
     /// Returns `true` if the fault adds messages that no key has signed.
