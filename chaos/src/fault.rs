@@ -70,6 +70,8 @@ pub enum Kind {
     ForeignSnapshot,
     /// The index of a reader has less room than the streams have revocations.
     Full,
+    /// The wall clock of a reader is set forward or back, and later right again.
+    StepClock,
 }
 
 /// A fault, with every parameter chosen before it is injected.
@@ -134,6 +136,7 @@ impl Kind {
         Self::Recut,
         Self::ForeignSnapshot,
         Self::Full,
+        Self::StepClock,
     ];
 
     /// Returns the name that `--only` accepts.
@@ -186,6 +189,19 @@ impl Kind {
         }
     }
 
+    /// Returns `true` if another server process takes over.
+    pub const fn takes_over(self) -> bool {
+        matches!(
+            self,
+            Self::Kill
+                | Self::LoseTail
+                | Self::LoseAll
+                | Self::Failover
+                | Self::LossyFailover
+                | Self::ReusedIds
+        )
+    }
+
     /// Returns `true` if no proof can reach the affected readers during the fault.
     pub const fn severs(self) -> bool {
         matches!(
@@ -228,6 +244,7 @@ impl Kind {
                 | Self::SlowLine
                 | Self::ForeignSnapshot
                 | Self::Full
+                | Self::StepClock
         )
     }
 }
@@ -251,6 +268,8 @@ impl std::fmt::Display for Fault {
             (Kind::RotatedKey, Ending::StaysSilent) => write!(f, ", by one producer first"),
             (Kind::Forge, Ending::StaysSilent) => write!(f, ", then silence"),
             (Kind::Unprovisioned, Ending::Resumes) => write!(f, ", then provisioned"),
+            (Kind::StepClock, Ending::Resumes) => write!(f, ", {} ms back", self.amount),
+            (Kind::StepClock, _) => write!(f, ", {} ms forward", self.amount),
             _ => Ok(()),
         }
     }

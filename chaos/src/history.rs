@@ -234,6 +234,15 @@ pub struct Injected {
     /// `true` if the processes of readers in scope were stopped during the fault.
     #[serde(default)]
     pub suspends: bool,
+    /// `true` if the fault left re-cut messages in a stream.
+    #[serde(default)]
+    pub recuts: bool,
+    /// `true` if another server process took over. Readers then read the streams again.
+    #[serde(default)]
+    pub takes_over: bool,
+    /// `true` if the wall clock of readers in scope was stepped when the fault began and ended.
+    #[serde(default)]
+    pub steps_clock: bool,
     /// `true` if no proof could reach readers in scope during the fault.
     #[serde(default)]
     pub severs: bool,

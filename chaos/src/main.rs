@@ -31,6 +31,7 @@ mod run;
 mod schedule;
 mod server;
 mod servers;
+mod stepped_clock;
 mod time;
 mod totals;
 mod truth;

@@ -19,7 +19,7 @@ use caracal_revocation::{
     Follower, GatewayLayer, Operations, ResourceLayer, Settings, StsLayer, Verifier,
 };
 use futures_util::FutureExt;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, StatusCode};
 use tokio::io::AsyncReadExt;
 use tokio::sync::oneshot;
 use tower::util::{MapRequestLayer, MapResponseLayer};
@@ -28,6 +28,7 @@ use crate::decisions::Decided;
 use crate::failure::Failure;
 use crate::mandates::{AUDIENCE, Checker, ISSUER, ZONE};
 use crate::policy;
+use crate::stepped_clock::SteppedClock;
 
 /// The environment of a reader, in addition to `REDIS_URL` and `STREAMS_HMAC_KEY`.
 pub const PUBLIC_KEY: &str = "CHAOS_PUBLIC_KEY";
@@ -49,6 +50,8 @@ pub const RESOURCE_PATH: &str = "/resource";
 pub const STS_PATH: &str = "/oauth/2/token";
 /// The time between two parts of a response without an end.
 const PART_EVERY: Duration = Duration::from_millis(50);
+/// The path at which a fault steps the wall clock: the body is the milliseconds that it is ahead.
+pub const CLOCK_PATH: &str = "/clock";
 /// The path of the readiness probe.
 pub const READY: &str = "/ready";
 /// The time that a reader has to write its snapshot at the end.
@@ -72,7 +75,8 @@ pub async fn run() -> Result<(), Failure> {
     if let Ok(room) = std::env::var(ROOM) {
         options.max_entries = room.parse()?;
     }
-    let writer = RevocationsWriter::new(options);
+    let clock = Arc::new(SteppedClock::default());
+    let writer = RevocationsWriter::with_clock(options, Arc::clone(&clock) as _);
     let follower = Follower::new(Settings::from_env()?).with_writer(writer);
     let revocations = follower.revocations();
     let follower = match std::env::var(DECISIONS) {
@@ -107,6 +111,7 @@ pub async fn run() -> Result<(), Failure> {
     let app = behind_gateway
         .merge(resource)
         .merge(sts)
+        .route(CLOCK_PATH, post(async move |body: String| step_clock(&clock, &body)))
         .layer(MapResponseLayer::new(set_answer_header))
         .fallback_service(Operations::new(revocations));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
@@ -124,6 +129,12 @@ pub async fn run() -> Result<(), Failure> {
 pub async fn end_of_input() {
     let mut rest = Vec::new();
     let _ = tokio::io::stdin().read_to_end(&mut rest).await;
+}
+
+fn step_clock(clock: &SteppedClock, ahead: &str) -> StatusCode {
+    let Ok(ahead) = ahead.parse() else { return StatusCode::BAD_REQUEST };
+    clock.step_to(ahead);
+    StatusCode::OK
 }
 
 /// Answers without an end: each part is the time at which it was written, in microseconds.

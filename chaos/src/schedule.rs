@@ -160,7 +160,12 @@ fn fault(rng: &mut Rng, kind: Kind, bound: Duration, readers: usize) -> Fault {
         Kind::Trim | Kind::Delete => rng.u64(500..2_500),
         Kind::Slow => rng.u64(2_000..5_000),
         Kind::OneWay => rng.u64(bound..bound + 2_500),
-        Kind::Freeze | Kind::FreezeReader | Kind::Cut | Kind::Stall | Kind::RotatedKey => outage,
+        Kind::Freeze
+        | Kind::FreezeReader
+        | Kind::Cut
+        | Kind::Stall
+        | Kind::RotatedKey
+        | Kind::StepClock => outage,
         Kind::SlowLine => rng.u64(bound + 2_000..bound + 4_000),
         Kind::LaggingReplica => rng.u64(bound + 1_500..bound + 3_000),
         Kind::ReusedIds | Kind::ForeignSnapshot | Kind::Full => bound + 1_500,
@@ -168,7 +173,11 @@ fn fault(rng: &mut Rng, kind: Kind, bound: Duration, readers: usize) -> Fault {
     };
     let one = Affected::Reader(rng.usize(..readers));
     let affected = match kind {
-        Kind::RestartReader | Kind::FreezeReader | Kind::OutputLimit | Kind::CutAnswer => one,
+        Kind::RestartReader
+        | Kind::FreezeReader
+        | Kind::OutputLimit
+        | Kind::CutAnswer
+        | Kind::StepClock => one,
         Kind::Cut
         | Kind::Stall
         | Kind::OneWay
@@ -191,6 +200,7 @@ fn fault(rng: &mut Rng, kind: Kind, bound: Duration, readers: usize) -> Fault {
         Kind::Slow => rng.u64(50..400),
         Kind::Oversized => rng.u64(4_500_000..9_000_000),
         Kind::IdsAhead => *pick(rng, &[2_000, 60_000, 3_600_000, 100_000_000]),
+        Kind::StepClock => rng.u64(500..45_000),
         Kind::IdsBehind => *pick(rng, &[5_000, 3_600_000, 200_000_000]),
         _ => 0,
     };

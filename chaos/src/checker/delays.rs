@@ -67,6 +67,7 @@ pub(super) fn worst_recovery(index: &HistoryIndex<'_>) -> Option<Delay> {
     let unknown = index.history.requests.iter();
     let unknown =
         unknown.filter(|r| !index.is_unprovable(r) && !super::explain::signatures_fail(index, r));
+    let unknown = unknown.filter(|r| !index.is_stepped(r));
     let unknown = unknown.filter(|r| matches!(r.answer, Answer::Stale | Answer::NotReady));
     let delays = unknown.filter_map(|request| {
         let back: At = index.unhindered_since(request)?;

@@ -14,6 +14,8 @@ const PROVEN_EVERY: Duration = Duration::from_millis(800);
 const CLOCK_ERROR: Duration = Duration::from_millis(300);
 /// The time for which a message that no accepted key signed explains denials in strict mode.
 const ALARMED: Duration = Duration::from_secs(60);
+/// The longest pause between two reads of the baseline that re-cut messages cause.
+const RECUT_PAUSE: Duration = Duration::from_secs(30);
 /// The time after a recovery up to which a denial may result from it.
 const STILL_RECOVERING: Duration = Duration::from_secs(10);
 
@@ -23,7 +25,8 @@ pub(super) fn stale(index: &HistoryIndex<'_>, request: &Request) -> Result<(), R
     let proven_every = proven_every(index, request);
     // The last proof may come from the previous process.
     let life = index.life(request);
-    if index.is_unprovable(request) || signatures_fail(index, request) {
+    if index.is_unprovable(request) || signatures_fail(index, request) || index.is_stepped(request)
+    {
         return Ok(());
     }
     let back = index.back(request, life.started);
@@ -103,22 +106,28 @@ pub(super) fn history_incomplete(index: &HistoryIndex<'_>, request: &Request) ->
         let back = index.back(request, from);
         back.plus(index.recovery())
     };
-    let is_denied = |from: At| {
+    let is_denied = |from: At, again: At, pause: Duration| {
         let detected = recovered(from);
         // A process that starts later detects the gap itself, and then reads the baseline.
-        let begun = recovered(from.max(started));
+        let begun = recovered(from.max(again).max(started));
         // The baseline does not decide about a session that was suspended and resumed.
         let reload = history.promise.reload.filter(|_| token.resumed.is_none());
-        let is_reloaded = reload.is_some_and(|by| request.sent > begun.plus(by));
+        let is_reloaded = reload.is_some_and(|by| request.sent > begun.plus(by + pause));
         token.iat <= unix_second(history.unix_start, detected.plus(history.promise.margin)) + 1
             && !is_reloaded
     };
     // In strict mode every start counts as a loss.
-    let is_explained = (history.promise.strict && is_denied(started))
+    let is_explained = (history.promise.strict && is_denied(started, started, Duration::ZERO))
         || history.faults.iter().filter(|fault| may_have_gap(index, request, fault)).any(|fault| {
             // With ids from the future, a reader that starts cannot exclude any loss.
             let again = if ids_ahead { started } else { index.read_on(request, fault.began) };
-            is_denied(fault.ended.max(again))
+            let from = fault.ended.max(again);
+            if fault.recuts {
+                // A reader that reads the stream again finds the re-cut message again.
+                is_denied(from, index.taken_over(request), RECUT_PAUSE)
+            } else {
+                is_denied(from, from, Duration::ZERO)
+            }
         });
     if is_explained { Ok(()) } else { Err(Rule::Unexplained) }
 }

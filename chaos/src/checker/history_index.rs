@@ -253,12 +253,35 @@ impl<'h> HistoryIndex<'h> {
     pub(super) fn is_calm(&self, request: &Request, since: At) -> bool {
         let unhindered = self.unhindered_since(request);
         let mut faults = self.history.faults.iter();
-        let is_slowed = faults.any(|fault| {
+        let is_late = faults.any(|fault| {
+            // New ids may be lower after a wipe, and then wake no read that waits for higher ones.
+            let until = fault.slow_until.or(fault.wipes.then_some(fault.ended));
             fault.scope.includes(self.life(request).reader)
                 && fault.began <= request.received
-                && fault.slow_until.is_some_and(|until| since < until.plus(self.recovery()))
+                && until.is_some_and(|until| since < until.plus(self.recovery()))
         });
-        !is_slowed && unhindered.is_some_and(|unhindered| unhindered.plus(self.recovery()) <= since)
+        !is_late && unhindered.is_some_and(|unhindered| unhindered.plus(self.recovery()) <= since)
+    }
+
+    /// Returns the last time at which another server had taken over.
+    pub(super) fn taken_over(&self, request: &Request) -> At {
+        let faults = self.history.faults.iter();
+        let faults = faults.filter(|fault| fault.takes_over && fault.began <= request.received);
+        faults.map(|fault| fault.ended).max().unwrap_or_default()
+    }
+
+    /// Returns `true` if a step of the reader's wall clock can be the reason that its view looks old.
+    /// A view is as old as the clock says that shows more.
+    pub(super) fn is_stepped(&self, request: &Request) -> bool {
+        let mut faults = self.history.faults.iter();
+        faults.any(|fault| {
+            let has_just = |stepped: At| {
+                stepped <= request.received && request.sent <= stepped.plus(self.recovery())
+            };
+            fault.steps_clock
+                && fault.scope.includes(self.life(request).reader)
+                && (has_just(fault.began) || has_just(fault.ended))
+        })
     }
 
     /// Returns `true` if the process ended or was suspended before it was due to answer.

@@ -1,5 +1,6 @@
 //! Injects a fault, and observes its effect.
 
+mod clock;
 mod extra_readers;
 mod foreign_snapshot;
 mod forgery;
@@ -65,6 +66,7 @@ pub async fn inject(world: &World, fault: &Fault) -> Result<(), Failure> {
         Kind::Recut => recut::recut(world, fault, began).await?,
         Kind::ForeignSnapshot => foreign_snapshot::restore(world, fault, began).await?,
         Kind::Full => full::fill(world, fault, began).await?,
+        Kind::StepClock => clock::step(world, fault, began).await,
     };
     world.truth.injected(Injected {
         kind: fault.kind.label(),
@@ -87,6 +89,9 @@ pub async fn inject(world: &World, fault: &Fault) -> Result<(), Failure> {
         enlarges: fault.kind.enlarges(),
         severs: fault.kind.severs() && outcome.effect.is_some(),
         suspends: fault.kind == Kind::FreezeReader,
+        recuts: fault.kind == Kind::Recut,
+        takes_over: fault.kind.takes_over(),
+        steps_clock: fault.kind == Kind::StepClock,
         // The line is open again now.
         slow_until: (fault.kind == Kind::SlowLine).then(|| world.clock.now()),
         effect: outcome.effect,

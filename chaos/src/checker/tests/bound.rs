@@ -55,6 +55,17 @@ fn reader_on_slow_line_is_not_in_calm() {
 }
 
 #[test]
+fn reader_of_wiped_stream_is_not_in_calm() {
+    let wiped = |seconds| {
+        let mut scenario = Scenario::new().fault(seconds, seconds, false, GapScope::Everyone);
+        scenario.0.faults[0].wipes = true;
+        scenario.requested(10.6, 1, Answer::Admitted)
+    };
+    wiped(8.1).passes();
+    wiped(7.9).breaks(Rule::LateInCalm);
+}
+
+#[test]
 fn unacknowledged_revocation_need_not_be_denied() {
     let mut scenario = Scenario::new().requested(20.0, 1, Answer::Admitted);
     scenario.0.revocations[0].acked = None;

@@ -90,6 +90,43 @@ fn baseline_ends_denial_of_older_tokens() {
 }
 
 #[test]
+fn baseline_is_read_later_after_recut_messages() {
+    let recut = || {
+        let mut scenario = Scenario::new().fault(5.0, 6.0, false, GapScope::Everyone).baseline();
+        scenario.0.faults[0].recuts = true;
+        scenario
+    };
+    recut().requested(39.0, 0, Answer::HistoryIncomplete).passes();
+    recut().requested(39.2, 0, Answer::HistoryIncomplete).breaks(Rule::Unexplained);
+    // Another server takes over, and the reader reads the message again.
+    let mut again = recut().cut(40.0, 41.0);
+    again.0.faults[1].takes_over = true;
+    let again = |second, iat: i64| {
+        let mut scenario = Scenario(again.0.clone());
+        scenario.0.tokens[0].iat = UNIX_START + iat;
+        scenario.requested(second, 0, Answer::HistoryIncomplete)
+    };
+    again(74.0, 14).passes();
+    again(74.2, 14).breaks(Rule::Unexplained);
+    again(74.0, 15).breaks(Rule::Unexplained);
+}
+
+#[test]
+fn reader_whose_clock_is_stepped_may_be_stale() {
+    let stepped = |seconds| {
+        let mut scenario = Scenario::new().requested(1.0, 0, Answer::Admitted);
+        scenario = scenario.fault(5.0, 8.0, false, GapScope::Nobody);
+        scenario.0.faults[0].steps_clock = true;
+        scenario.requested(seconds, 0, Answer::Stale)
+    };
+    stepped(4.9).breaks(Rule::Unexplained);
+    stepped(6.9).passes();
+    stepped(7.1).breaks(Rule::Unexplained);
+    stepped(9.9).passes();
+    stepped(10.1).breaks(Rule::Unexplained);
+}
+
+#[test]
 fn baseline_does_not_end_denial_of_token_of_resumed_session() {
     let scenario = |second: i64| {
         let mut scenario = Scenario::new().fault(5.0, 6.0, false, GapScope::Everyone).baseline();
