@@ -89,6 +89,7 @@ impl<'h> HistoryIndex<'h> {
         // The message about it may be lost.
         let mut lossy = self.history.faults.iter().filter(|fault| fault.gap != GapScope::Nobody);
         !is_calm
+            || self.is_unprovable(request)
             || !life.keys.contains(&resumed.key)
             || lossy.any(|fault| {
                 fault.ended.plus(self.recovery()) >= resumed.acked

@@ -8,6 +8,8 @@ use crate::rules::RULES;
 use crate::{WITHOUT, marks};
 
 const PROGRAM: &str = "chaos-sabotaged";
+/// Files that a crate includes when it is compiled.
+const INCLUDED: &str = "tests/vectors";
 
 /// Builds the copy in its own target folder, and returns the path of its program. Cargo identifies
 /// a crate by its place in the workspace, so with a shared folder it would mix up the two builds.
@@ -20,7 +22,7 @@ pub fn build() -> PathBuf {
     let target = Path::new(env!("CARGO_BIN_EXE_chaos"));
     let target = target.parent().and_then(Path::parent).expect("the target folder");
     let copy = target.join("sabotage");
-    for folder in marks::FOLDERS {
+    for folder in marks::FOLDERS.into_iter().chain([INCLUDED]) {
         copy_folder(&root.join(folder), &copy.join(folder));
         prune(&root.join(folder), &copy.join(folder));
     }

@@ -43,6 +43,8 @@ fn resumed_session_must_be_admitted_soon() {
     resumed(13.9).passes();
     resumed(14.1).breaks(Rule::UntrueReason);
     resumed(14.1).cut(12.5, 13.0).passes();
+    // A reader that cannot prove its view may lag.
+    resumed(14.1).unproven_until(15.0).passes();
     resumed(14.1).fault(12.5, 12.5, false, GapScope::Everyone).passes();
     resumed(14.1).fault(5.0, 5.1, false, GapScope::Everyone).breaks(Rule::UntrueReason);
 }
