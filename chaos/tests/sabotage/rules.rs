@@ -111,7 +111,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         mark: "revoked-request-is-cut",
-        without: "if OFF { return; }",
+        without: "if OFF { return Tasks::new(); }",
         faults: "cut",
         with: "plain",
         steps: 1,
