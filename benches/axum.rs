@@ -27,7 +27,7 @@ use axum::serve::ListenerExt;
 use axum_jwt_auth::{Claims as JwtClaims, Decoder, LocalDecoder};
 use caracal_revocation::metrics::Exporter;
 use caracal_revocation::{GatewayLayer, Revocations, Verifier};
-use caracal_test_support::figures::{self, Figures, head, median, row};
+use caracal_test_support::figures::{self, Figures, head, load_average, median, row};
 use caracal_test_support::issuer::Issuer;
 use caracal_test_support::tokens;
 use http::StatusCode;
@@ -81,10 +81,6 @@ fn main() {
     }));
     println!("load average after it: {}", load_average());
     report(&server.lanes, &rounds);
-}
-
-fn load_average() -> String {
-    fs::read_to_string("/proc/loadavg").unwrap_or_default().trim().to_owned()
 }
 
 /// A layer, the lane with it, and the lane without it.

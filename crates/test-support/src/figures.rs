@@ -9,6 +9,11 @@ pub fn measuring() -> bool {
     std::env::args().any(|argument| argument == "--bench")
 }
 
+/// Returns the load of this machine, as the kernel reports it.
+pub fn load_average() -> String {
+    fs::read_to_string("/proc/loadavg").unwrap_or_default().trim().to_owned()
+}
+
 /// The figures of one bench, for `target/figures/<bench>.json`.
 #[derive(Debug)]
 pub struct Figures {
