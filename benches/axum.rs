@@ -73,7 +73,8 @@ fn main() {
         for round in 0..ROUNDS {
             revocations.confirm(revocations.now());
             // Rotate the order, so that no lane always goes first.
-            for at in (0..loads.len()).map(|at| (at + round) % loads.len()) {
+            let count = loads.len();
+            for at in (0..count).map(|at| (at + round) % count) {
                 rounds[at].push(loads[at].turn(&server).await);
             }
         }
