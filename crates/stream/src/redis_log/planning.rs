@@ -136,8 +136,8 @@ impl ReadPlanner {
         let wait = match wait {
             _ if next_due.is_zero() => wait,
             // An answer without counters proves nothing, so it must not wait until they are
-            // overdue.
-            Some(wait) => Some(wait.min(next_due)),
+            // overdue: an entry that arrives once they are due saves a read of their own.
+            Some(wait) => Some(wait.min(next_due + self.shortest_interval())),
             // Waits a little if the last read found no entry.
             None => (self.quiet > 0).then(|| next_due.min(SHORT_WAIT)),
         };
