@@ -29,10 +29,10 @@ pub(crate) fn measure() {
     let key = Key::generate().expect("randomness");
     eprintln!("filling a state with a million entries");
     let small = filled(MILLION);
+    let checked = [tokens::tokens(TOKENS, 0), tokens::tokens(TOKENS, MILLION)];
     let before = resident();
     let large = filled(MILLION);
     let reader = large.reader();
-    let checked = [tokens::tokens(TOKENS, 0), tokens::tokens(TOKENS, MILLION)];
 
     head("a check on four anchors, one at a time", "µs");
     let ((), quiet) = checking(&reader, &checked, || thread::sleep(QUIET));

@@ -12,14 +12,27 @@ const KEYS_A_WORD: usize = 3;
 
 #[derive(Debug)]
 pub(crate) struct Filter {
-    words: Box<[AtomicU64]>,
+    words: Vec<AtomicU64>,
 }
 
 impl Filter {
     /// Creates an empty filter for `keys` keys.
     pub(crate) fn for_keys(keys: usize) -> Self {
-        let words = keys.div_ceil(KEYS_A_WORD).max(8);
-        Self { words: (0..words).map(|_| AtomicU64::new(0)).collect() }
+        let mut filter = Self::without_words(keys);
+        filter.grow(usize::MAX);
+        filter
+    }
+
+    /// Creates a filter for `keys` keys that [`Self::grow`] completes.
+    pub(crate) fn without_words(keys: usize) -> Self {
+        Self { words: Vec::with_capacity(keys.div_ceil(KEYS_A_WORD).max(8)) }
+    }
+
+    /// Adds at most so many words. Returns `true` once the filter is complete.
+    pub(crate) fn grow(&mut self, most: usize) -> bool {
+        let missing = self.words.capacity() - self.words.len();
+        self.words.extend((0..missing.min(most)).map(|_| AtomicU64::new(0)));
+        missing <= most
     }
 
     /// Returns the number of keys that it can hold before false positives increase.

@@ -41,6 +41,9 @@ const SLICES: usize = if SHARDS < 256 { SHARDS } else { 256 };
 /// The room for keys that even a filter of few has.
 const SPARE_KEYS: usize = 512;
 
+/// The number of words by which a step grows a new filter.
+const WORDS: usize = 8_192;
+
 /// The number of digests after which a step of a rebuild ends with its shard. It keeps every write
 /// short, and a rebuild to few writes.
 #[cfg(not(loom))]
@@ -85,12 +88,13 @@ struct Writer {
     next_slice: usize,
 }
 
-/// A new filter that is being filled, some shards at a time.
+/// A new filter, which each write completes a little further.
 #[derive(Debug)]
-struct Rebuild {
-    filter: Arc<Filter>,
-    next_shard: usize,
-    filtered: usize,
+enum Rebuild {
+    /// The filter lacks words. Creating millions of them at once would take 20 ms.
+    Growing(Filter),
+    /// The filter is being filled, some shards at a time.
+    Filling { filter: Arc<Filter>, next_shard: usize, filtered: usize },
 }
 
 impl Index {
@@ -159,6 +163,15 @@ impl Index {
     pub(crate) fn revoke(&self, anchor: Digest, expires: Minute) -> bool {
         // rule: index-never-evicts
         self.insert(&mut lock(&self.writer), anchor, expires)
+    }
+
+    /// Makes room for this many anchors in an empty index, so that adding them moves none.
+    fn reserve(&self, anchors: usize) {
+        for shard in &self.shards {
+            write(shard).reserve(anchors / SHARDS);
+        }
+        lock(&self.writer).rebuild = Some(Rebuild::for_keys(anchors));
+        self.finish_rebuild();
     }
 
     fn insert(&self, writer: &mut Writer, digest: Digest, expires: Minute) -> bool {
@@ -255,7 +268,12 @@ impl Index {
         writer.filter.add(digest.fast());
         writer.filtered += 1;
         match &mut writer.rebuild {
-            Some(rebuild) => rebuild.add(digest),
+            // Before the filter is filled, no shard was added yet: the entry will be found there.
+            Some(Rebuild::Growing(_)) => {}
+            Some(Rebuild::Filling { filter, filtered, .. }) => {
+                filter.add(digest.fast());
+                *filtered += 1;
+            }
             None if writer.filtered > writer.filter.capacity() => {
                 writer.rebuild = Some(Rebuild::for_keys(self.len()));
             }
@@ -265,36 +283,53 @@ impl Index {
         self.additions.add(digest);
     }
 
-    /// Adds some more shards to the filter that is being rebuilt, and installs that filter after the
-    /// last one.
-    fn step_rebuild(&self, writer: &mut Writer) {
-        let Some(rebuild) = &mut writer.rebuild else { return };
-        let enough = rebuild.filtered + STEP;
-        while rebuild.filtered < enough {
-            let Some(shard) = self.shards.get(rebuild.next_shard) else {
-                read(&self.sessions).keys().for_each(|digest| rebuild.add(*digest));
-                self.filter.store(Arc::clone(&rebuild.filter));
-                writer.filter = Arc::clone(&rebuild.filter);
-                writer.filtered = rebuild.filtered;
-                writer.rebuild = None;
-                return;
-            };
-            rebuild.next_shard += 1;
-            read(shard).digests().for_each(|digest| rebuild.add(digest));
+    fn finish_rebuild(&self) {
+        while lock(&self.writer).rebuild.is_some() {
+            self.step_rebuild(&mut lock(&self.writer));
         }
+    }
+
+    /// Advances the filter that is being rebuilt by some words or shards, and installs it after the
+    /// last shard.
+    fn step_rebuild(&self, writer: &mut Writer) {
+        let (filter, mut next_shard, mut filtered) = match writer.rebuild.take() {
+            None => return,
+            Some(Rebuild::Growing(mut filter)) => {
+                if !filter.grow(WORDS) {
+                    writer.rebuild = Some(Rebuild::Growing(filter));
+                    return;
+                }
+                (Arc::new(filter), 0, 0)
+            }
+            Some(Rebuild::Filling { filter, next_shard, filtered }) => {
+                (filter, next_shard, filtered)
+            }
+        };
+        let enough = filtered + STEP;
+        let mut add = |digest: Digest| {
+            filter.add(digest.fast());
+            filtered += 1;
+            filtered < enough
+        };
+        let mut goes_on = true;
+        while goes_on && let Some(shard) = self.shards.get(next_shard) {
+            next_shard += 1;
+            read(shard).digests().for_each(|digest| goes_on = add(digest));
+        }
+        if !goes_on {
+            writer.rebuild = Some(Rebuild::Filling { filter, next_shard, filtered });
+            return;
+        }
+        read(&self.sessions).keys().for_each(|digest| goes_on = add(*digest));
+        self.filter.store(Arc::clone(&filter));
+        (writer.filter, writer.filtered) = (filter, filtered);
     }
 }
 
 impl Rebuild {
     fn for_keys(keys: usize) -> Self {
         // Room for half as many keys again, of which some are added during the rebuild.
-        let filter = Arc::new(Filter::for_keys(keys + keys / 2 + SPARE_KEYS));
-        Self { filter, next_shard: 0, filtered: 0 }
-    }
-
-    fn add(&mut self, digest: Digest) {
-        self.filter.add(digest.fast());
-        self.filtered += 1;
+        Self::Growing(Filter::without_words(keys + keys / 2 + SPARE_KEYS))
     }
 }
 

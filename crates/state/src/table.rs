@@ -26,6 +26,11 @@ impl Table {
         self.find(digest).is_ok()
     }
 
+    /// Makes room for this many digests in an empty table, with few to spare.
+    pub(crate) fn reserve(&mut self, digests: usize) {
+        self.rebuild(digests * 3 / 2, 0);
+    }
+
     /// Adds the digest until the minute `expires`, or extends its expiry. Returns `true` if the
     /// digest is new.
     pub(crate) fn insert(&mut self, digest: Digest, expires: Minute) -> bool {

@@ -49,6 +49,7 @@ impl Index {
             let left = u32::try_from(word & MINUTES).unwrap_or(u32::MAX);
             now.later_by(left.min(longest))
         };
+        self.reserve(revoked.len().min(self.max_entries));
         for word in revoked {
             self.insert(&mut lock(&self.writer), Digest::of_slot(*word), expires(*word));
         }
@@ -57,9 +58,7 @@ impl Index {
                 session.join(suspensions);
             });
         }
-        // Completes a rebuild that these inserts started.
-        while lock(&self.writer).rebuild.is_some() {
-            self.step_rebuild(&mut lock(&self.writer));
-        }
+        // These inserts may have started one.
+        self.finish_rebuild();
     }
 }
