@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use caracal_revocation::state::{Checks, Options, RevocationsWriter, Verdict};
+use caracal_revocation::state::{Checks, Moment, Options, RevocationsWriter, Verdict};
 use caracal_revocation::wire::{Key, KeyRing};
 use caracal_revocation::{Claims, Follower, Revocations};
 use caracal_test_support::figures::{Figures, head, median, quantile, row};
@@ -40,9 +40,11 @@ pub(crate) fn measure() {
     eprintln!("adding nine million entries");
     let (slowest, growing) = checking(&reader, &checked, || add(&large, MILLION, ENTRIES));
     growing.report("entries are added, up to ten million", &mut figures);
+    // Without the times themselves.
+    drop((quiet, growing));
+    let resident = (resident() - before) / ENTRIES as f64;
     let ((), quiet) = checking(&reader, &checked, || thread::sleep(QUIET));
     quiet.report("ten million entries, nothing else runs", &mut figures);
-    let resident = (resident() - before) / ENTRIES as f64;
 
     verdicts(&small, &large, &mut figures);
     drop(small);
@@ -160,20 +162,17 @@ fn timed(reader: &Revocations, claims: &Claims, denied: bool) -> f64 {
     took
 }
 
-fn denies(reader: &Revocations, claims: &Claims, now: caracal_revocation::state::Moment) -> bool {
+fn denies(reader: &Revocations, claims: &Claims, now: Moment) -> bool {
     let verdict = reader.decide(black_box(claims), &Checks::default(), now);
     !matches!(black_box(verdict), Verdict::Admitted(_))
 }
 
 fn verdicts(small: &RevocationsWriter, large: &RevocationsWriter, figures: &mut Figures) {
     let unknown = tokens::tokens(TOKENS, 0);
-    let sizes = [("a million", small, MILLION), ("ten million", large, ENTRIES)];
-    let sizes = sizes.map(|(name, state, entries)| {
-        (name, state, tokens::tokens(TOKENS, entries), [Vec::new(), Vec::new()])
-    });
-    let mut sizes = sizes;
+    let mut sizes = [(small, MILLION), (large, ENTRIES)]
+        .map(|(state, entries)| (state, tokens::tokens(TOKENS, entries), [Vec::new(), Vec::new()]));
     for _ in 0..ROUNDS {
-        for (_, state, revoked, [misses, hits]) in &mut sizes {
+        for (state, revoked, [misses, hits]) in &mut sizes {
             let check = |claims: &Claims| denies(state, claims, state.now_coarse());
             misses.push(super::check(&unknown, false, check));
             hits.push(super::check(revoked, true, check));

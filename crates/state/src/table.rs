@@ -136,6 +136,20 @@ mod tests {
     }
 
     #[test]
+    fn table_with_reserved_room_does_not_grow() {
+        let digester = Digester::new(DigestKeys::random());
+        let mut table = Table::default();
+        table.reserve(1_000);
+        let bytes = table.bytes();
+        // Shards of equal room get unequal numbers of digests.
+        (0..1_150).for_each(|n| {
+            table.insert(digester.digest(&format!("id-{n}")), Minute::new(9));
+        });
+        assert_eq!((table.len, table.bytes()), (1_150, bytes));
+        assert!(bytes <= 1_000 * 24);
+    }
+
+    #[test]
     fn at_most_four_of_five_slots_are_in_use() {
         let digester = Digester::new(DigestKeys::random());
         let digests: Vec<_> = (0..3_000).map(|n| digester.digest(&format!("id-{n}"))).collect();

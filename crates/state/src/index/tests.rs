@@ -192,3 +192,19 @@ fn smallest_index_is_full_without_room() {
         assert!(index.is_full() && !index.has_room(), "{max_entries}");
     }
 }
+
+#[test]
+fn import_makes_room_once() {
+    let index = Index::with_room_for(100_000);
+    for n in 0..20_000_u32 {
+        index.revoke(index.digest(&format!("id-{n}")), Minute::new(9));
+    }
+    let (revoked, sessions) = index.export(Minute::new(0));
+    let restored = Index::with_room_for(100_000);
+    assert!(restored.adopt(index.keys()));
+    restored.import(&revoked, &sessions, Minute::new(0), 100);
+    assert_eq!(restored.len(), 20_000);
+    assert!((0..20_000).all(|n| holds(&restored, &format!("id-{n}"))));
+    let filter = Filter::for_keys(20_000 + 10_000 + SPARE_KEYS);
+    assert_eq!(sizes(&restored), (filter.capacity(), 20_000, false));
+}
