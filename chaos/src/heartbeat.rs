@@ -1,5 +1,6 @@
-//! A thread that sleeps for short periods, and records how much later than planned it runs.
+//! A thread and a task that sleep for short periods, and record how much later than planned they run.
 
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -10,6 +11,9 @@ use crate::time::Clock;
 const PERIOD: Duration = Duration::from_millis(10);
 /// The delay up to which the timer itself is the cause.
 const NOISE: Duration = Duration::from_millis(2);
+
+/// The delay from which the task counts. The thread records what the machine delays.
+const STALL: Duration = Duration::from_millis(200);
 
 pub struct Heartbeat {
     stop: Arc<AtomicBool>,
@@ -33,6 +37,20 @@ impl Heartbeat {
             }
         });
         Self { stop, beats }
+    }
+
+    /// Records the periods in which the task of the clients and publishers does not run, until
+    /// dropped.
+    pub async fn watch_task(&self, clock: Clock) -> Infallible {
+        loop {
+            let began = Instant::now();
+            tokio::time::sleep(PERIOD).await;
+            let by = began.elapsed().saturating_sub(PERIOD);
+            if by > STALL {
+                let at = clock.now();
+                self.beats.lock().expect("no thread panics here").push(Late { at, by });
+            }
+        }
     }
 
     pub fn stop(self) -> Vec<Late> {

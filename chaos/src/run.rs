@@ -20,6 +20,8 @@ use crate::time::At;
 use crate::world::World;
 
 const PUBLISHERS: u64 = 2;
+/// The number of clients of each reader that hold a response open.
+const HOLDERS: usize = 4;
 const REVOKE_EVERY: Duration = Duration::from_millis(200);
 pub const REQUEST_EVERY: Duration = Duration::from_millis(40);
 const RECOVERY: Duration = Duration::from_secs(2);
@@ -54,6 +56,7 @@ pub async fn run(schedule: Schedule, extent: Extent, folder: PathBuf) -> Result<
     tokio::select! {
         biased;
         failure = load(&world, &mut rng) => return Err(failure),
+        never = heartbeat.watch_task(world.clock) => match never {},
         done = play(&world, began, extent.length) => done?,
     }
     sweep(&world).await;
@@ -112,8 +115,8 @@ async fn load(world: &World, rng: &mut Rng) -> Failure {
         .iter()
         .map(|reader| Client::new().keep_requesting(world, reader, rng.fork(), REQUEST_EVERY))
         .collect();
-    let holding = world.readers.iter().map(|reader| keep_holding(world, reader, rng.fork()));
-    let holding: Vec<_> = holding.collect();
+    let holders = world.readers.iter().flat_map(|reader| std::iter::repeat_n(reader, HOLDERS));
+    let holding: Vec<_> = holders.map(|reader| keep_holding(world, reader, rng.fork())).collect();
     let suspending = keep_suspending(world, rng.fork());
     let minting = async {
         loop {

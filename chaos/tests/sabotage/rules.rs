@@ -86,7 +86,7 @@ pub const RULES: &[Rule] = &[
         with: "plain",
         steps: 1,
         seed: 1,
-        found_as: "LateInCalm",
+        found_as: "BeyondBound",
         is_short: false,
     },
     Rule {
@@ -112,9 +112,9 @@ pub const RULES: &[Rule] = &[
     Rule {
         mark: "revoked-request-is-cut",
         without: "if OFF { return Tasks::new(); }",
-        faults: "cut",
+        faults: "tidy",
         with: "plain",
-        steps: 1,
+        steps: 3,
         seed: 1,
         found_as: "HeldTooLong",
         is_short: true,
