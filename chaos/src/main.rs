@@ -37,23 +37,25 @@ mod totals;
 mod truth;
 mod world;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use futures_util::{StreamExt, stream};
+use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
 
 use failure::Failure;
 use fault::Kind;
-use history::{History, Minimum};
+use history::Minimum;
 use report::Report;
 use run::Extent;
 use schedule::{Frame, Schedule, Trait};
 use totals::Totals;
 
 /// Injects faults into a running fleet and checks that every promise held.
-#[derive(Debug, Parser)]
+#[derive(Clone, Debug, Parser)]
 struct Arguments {
     #[command(subcommand)]
     role: Option<Role>,
@@ -128,8 +130,10 @@ async fn main() -> Result<ExitCode, Failure> {
     }
     let mut reports = stream::iter(seeds)
         .map(|seed| {
-            let arguments = &arguments;
-            async move { (seed, one(arguments, seed).await) }
+            // In a thread of its own, so that no schedule delays another.
+            let (arguments, runtime) = (arguments.clone(), Handle::current());
+            let run = move || runtime.block_on(one(&arguments, seed));
+            async move { (seed, spawn_blocking(run).await.map_err(Into::into).flatten()) }
         })
         .buffer_unordered(arguments.jobs.max(1));
     while let Some((seed, report)) = reports.next().await {
@@ -189,17 +193,11 @@ async fn one(arguments: &Arguments, seed: u64) -> Result<Report, Failure> {
     }
     std::fs::create_dir_all(&folder)?;
     let history = run::run(schedule, extent, folder.clone()).await?;
-    // In a thread of its own, because other schedules are still running.
-    tokio::task::spawn_blocking(move || conclude(&history, &folder)).await?
-}
-
-/// Checks the history, and keeps it if a promise was broken.
-fn conclude(history: &History, folder: &Path) -> Result<Report, Failure> {
-    let report = Report::of(history);
+    let report = Report::of(&history);
     if report.passed {
-        std::fs::remove_dir_all(folder)?;
+        std::fs::remove_dir_all(&folder)?;
     } else {
-        std::fs::write(folder.join("history.json"), serde_json::to_vec(history)?)?;
+        std::fs::write(folder.join("history.json"), serde_json::to_vec(&history)?)?;
     }
     Ok(report)
 }
