@@ -178,8 +178,8 @@ fn parse_answer(status: StatusCode, headers: &HeaderMap, class: Class) -> Answer
         (StatusCode::FORBIDDEN, "denied") if class == Class::Policy => Answer::Revoked,
         (StatusCode::UNAUTHORIZED, "ambiguous_token") => Answer::Ambiguous,
         (StatusCode::UNAUTHORIZED, "history_incomplete") => Answer::HistoryIncomplete,
-        // The policy layer has a bound of its own on the age of the view that the policy is from.
-        (StatusCode::SERVICE_UNAVAILABLE, "stale" | "policy_unusable") => Answer::Stale,
+        (StatusCode::SERVICE_UNAVAILABLE, "stale") => Answer::Stale,
+        (StatusCode::SERVICE_UNAVAILABLE, "policy_unusable") => Answer::NoPolicy,
         (StatusCode::SERVICE_UNAVAILABLE, "not_ready" | "full") => Answer::NotReady,
         (status, name) => Answer::Other(format!("{status} {name}")),
     }

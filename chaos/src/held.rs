@@ -45,11 +45,24 @@ async fn hold(world: &World, client: &HeldClient, reader: &Reader, token: usize)
     if response.status() != StatusCode::OK {
         return None;
     }
-    let mut last = sent;
-    let ended = tokio::time::timeout(HOLD, read(world, response, &mut last)).await;
-    let ended = ended.ok().map(|()| world.clock.now());
-    world.truth.held(Held { life: current.life, token, sent, last, ended });
+    let held = Held { life: current.life, token, sent, last: sent, ended: None };
+    let mut record = Record { world, held };
+    let read = read(world, response, &mut record.held.last);
+    let is_over = tokio::time::timeout(HOLD, read).await.is_ok();
+    record.held.ended = is_over.then(|| world.clock.now());
     Some(())
+}
+
+/// A response that is held open. Records it when it is dropped, so also if the schedule ends first.
+struct Record<'w> {
+    world: &'w World,
+    held: Held,
+}
+
+impl Drop for Record<'_> {
+    fn drop(&mut self) {
+        self.world.truth.held(self.held.clone());
+    }
 }
 
 /// Reads the response until it ends. `last` is then the time of its last part.

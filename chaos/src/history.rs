@@ -300,6 +300,8 @@ pub enum Answer {
     Stale,
     /// 503: there was no completeness proof yet.
     NotReady,
+    /// 503: the zone's policy is too old, or is loaded again after a loss.
+    NoPolicy,
     /// 401: the request has two tokens.
     Ambiguous,
     /// Any other answer. No other answer is expected.

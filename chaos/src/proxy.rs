@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
 
 use crate::failure::Failure;
 
@@ -29,6 +30,9 @@ pub enum Link {
     /// A connection is reset once a single reply reaches this many bytes.
     Capped(u64),
 }
+
+/// A slow link may deliver this much later data at once.
+const CATCH_UP: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Direction {
@@ -166,6 +170,8 @@ impl Pump<'_> {
         mut state: watch::Receiver<State>,
     ) {
         let mut buffer = vec![0; 16 << 10];
+        // The time at which a slow link has delivered everything before.
+        let mut free = Instant::now();
         loop {
             let Ok(read @ 1..) = from.read(&mut buffer).await else { return };
             if !wait_until_open(&mut state, self.number, direction, self.traffic).await {
@@ -175,7 +181,10 @@ impl Pump<'_> {
             match (link, direction) {
                 (_, Direction::ToRedis) => self.answered.store(0, Ordering::SeqCst),
                 (Link::Throttled(rate), Direction::ToReader) => {
-                    tokio::time::sleep(Duration::from_secs_f64(read as f64 / rate as f64)).await;
+                    let share = Duration::from_secs_f64(read as f64 / rate as f64);
+                    // A machine that runs this task late does not make the link slower.
+                    free = free.max(Instant::now() - CATCH_UP) + share;
+                    tokio::time::sleep_until(free).await;
                 }
                 (Link::Capped(most), Direction::ToReader) => {
                     let so_far = self.answered.fetch_add(read as u64, Ordering::SeqCst);

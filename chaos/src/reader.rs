@@ -49,7 +49,7 @@ pub const POLICY_PATH: &str = "/policy";
 pub const RESOURCE_PATH: &str = "/resource";
 pub const STS_PATH: &str = "/oauth/2/token";
 /// The time between two parts of a response without an end.
-const PART_EVERY: Duration = Duration::from_millis(50);
+const PART_EVERY: Duration = Duration::from_millis(100);
 /// The path at which a fault steps the wall clock: the body is the milliseconds that it is ahead.
 pub const CLOCK_PATH: &str = "/clock";
 /// The path of the readiness probe.

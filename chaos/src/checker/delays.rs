@@ -30,7 +30,7 @@ pub(super) fn counts(index: &HistoryIndex<'_>) -> Counts {
         admitted: answered(&[Answer::Admitted]),
         revoked: answered(&[Answer::Revoked]),
         history_incomplete: answered(&[Answer::HistoryIncomplete]),
-        unavailable: answered(&[Answer::Stale, Answer::NotReady]),
+        unavailable: answered(&[Answer::Stale, Answer::NotReady, Answer::NoPolicy]),
         unanswered: answered(&[Answer::None]),
         held: history.held.len(),
         cut: history.held.iter().filter(|held| held.ended.is_some()).count(),

@@ -42,6 +42,18 @@ pub(super) fn stale(index: &HistoryIndex<'_>, request: &Request) -> Result<(), R
     within_recovery(index, window.ended, request.sent)
 }
 
+/// Returns `Ok` if a fault explains that the policy is too old, or is loaded again.
+pub(super) fn no_policy(index: &HistoryIndex<'_>, request: &Request) -> Result<(), Rule> {
+    let is_recent = |at: At| request.sent <= at.plus(index.recovery());
+    let is_recovering = index.unhindered_since(request).is_none_or(is_recent);
+    let mut gaps = index.history.faults.iter().filter(|fault| fault.gap != GapScope::Nobody);
+    if is_recovering || gaps.any(|fault| fault.began <= request.received && is_recent(fault.ended))
+    {
+        return Ok(());
+    }
+    stale(index, request)
+}
+
 /// Returns the longest time between two proofs of an unhindered reader. A reader asks for counters
 /// with large replies at least three times in the bound.
 fn proven_every(index: &HistoryIndex<'_>, request: &Request) -> Duration {

@@ -34,7 +34,13 @@ fn revoked(index: &HistoryIndex<'_>, held: &Held) -> Result<(), Rule> {
     }
     let is_calm = index.is_calm(&last, acked) && index.can_verify(&last, revocation);
     let within = if is_calm { CALM_DELAY } else { index.history.promise.bound + CUT_WITHIN };
-    if held.last > acked.plus(within) { Err(Rule::HeldTooLong) } else { Ok(()) }
+    // A process that was stopped cuts the response when it runs again.
+    let stopped = index.history.faults.iter().filter(|fault| {
+        let reader = index.history.readers[held.life].reader;
+        fault.suspends && fault.scope.includes(reader) && fault.began <= held.last
+    });
+    let run = stopped.map(|fault| fault.ended.plus(CUT_WITHIN)).max().unwrap_or_default();
+    if held.last > acked.plus(within).max(run) { Err(Rule::HeldTooLong) } else { Ok(()) }
 }
 
 /// Checks that the response ended when the view became older than the bound.

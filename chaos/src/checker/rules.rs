@@ -23,6 +23,7 @@ pub(super) fn all(index: &HistoryIndex<'_>) -> Vec<Violation> {
             Answer::Revoked => revoked(index, request),
             Answer::HistoryIncomplete => explain::history_incomplete(index, request),
             Answer::Stale => explain::stale(index, request),
+            Answer::NoPolicy => explain::no_policy(index, request),
             Answer::NotReady => explain::not_ready(index, request),
             Answer::Ambiguous | Answer::Other(_) => Err(Rule::UntrueReason),
             Answer::None => Ok(()),

@@ -15,6 +15,17 @@ fn held_response_must_end_after_revocation() {
 }
 
 #[test]
+fn held_response_of_stopped_process_must_end_once_it_runs() {
+    let stopped = |last| {
+        let mut scenario = Scenario::new().cut(8.0, 15.0).held(last, Some(last));
+        scenario.0.faults[0].suspends = true;
+        scenario
+    };
+    stopped(15.2).passes();
+    stopped(15.3).breaks(Rule::HeldTooLong);
+}
+
+#[test]
 fn held_response_must_end_when_view_is_stale() {
     let severed = |last| {
         let mut scenario = Scenario::new().cut(8.5, 15.0).held(last, None);

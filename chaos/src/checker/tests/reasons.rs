@@ -112,6 +112,20 @@ fn baseline_is_read_later_after_recut_messages() {
 }
 
 #[test]
+fn policy_may_be_unusable_only_during_and_after_faults() {
+    let gap = |seconds| {
+        let scenario = Scenario::new().fault(5.0, 6.0, false, GapScope::Everyone);
+        scenario.requested(seconds, 0, Answer::NoPolicy)
+    };
+    gap(4.9).breaks(Rule::Unexplained);
+    gap(7.9).passes();
+    gap(8.1).breaks(Rule::Unexplained);
+    let cut = |seconds| Scenario::new().cut(5.0, 6.0).requested(seconds, 0, Answer::NoPolicy);
+    cut(7.9).passes();
+    cut(20.0).breaks(Rule::Unexplained);
+}
+
+#[test]
 fn reader_whose_clock_is_stepped_may_be_stale() {
     let stepped = |seconds| {
         let mut scenario = Scenario::new().requested(1.0, 0, Answer::Admitted);
