@@ -1,4 +1,5 @@
-//! A thread and a task that sleep for short periods, and record how much later than planned they run.
+//! A thread and a task that sleep for short periods, and record how much later than planned they
+//! run.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,7 +1,8 @@
 //! The reader process: the program starts itself as one.
 //!
 //! It is a follower and axum services behind the layers, as a user would write them: a gateway, a
-//! resource server, an STS, and a gateway with a policy. When its standard input ends, it writes its snapshot and exits, so no reader outlives the harness.
+//! resource server, an STS, and a gateway with a policy. When its standard input ends, it writes its
+//! snapshot and exits, so no reader outlives the harness.
 
 use std::convert::Infallible;
 use std::future::IntoFuture;

@@ -130,9 +130,9 @@ pub(super) async fn fail_over(world: &World, fault: &Fault) -> Result<Outcome, F
     })
 }
 
-/// In a third of the faults, lets every reader read the newest message, and none of a few more. A loss of
-/// all of them is then one that every reader can detect, and that only the horizon covers. Returns
-/// the time after which readers read nothing.
+/// In a third of the faults, lets every reader read the newest message, and none of a few more. A
+/// loss of all of them is then one that every reader can detect, and that only the horizon covers.
+/// Returns the time after which readers read nothing.
 async fn leave_unread(world: &World, fault: &Fault, began: At) -> At {
     if fault.ending != Ending::Resumes {
         return began;
