@@ -184,7 +184,9 @@
 //!
 //! A running request is cut once a new request on the same token would be denied, and 60 seconds
 //! after the token's `exp`. The cut happens at once, inside the task that serves the request, even
-//! while that task waits. A revocation wakes only the requests that run on the revoked anchor.
+//! while that task waits. A revocation wakes only the requests that run on the revoked anchor. If
+//! there are many, they are all marked first, and pass nothing from then on. Their tasks are then
+//! woken in batches, so that other requests need not wait behind them.
 //!
 //! A cut ends each part of a request as its protocol allows:
 //!

@@ -10,15 +10,12 @@ use crate::claims::{AnchorKind, Claims};
 use crate::clock::UnixSeconds;
 use crate::digest::Digest;
 use crate::index::{Index, Mark};
-use crate::lifetime::Lifetime;
 
 /// The anchors of a token as digests, with the other values that a verdict needs. Small enough to
 /// keep for a hundred thousand requests.
 #[derive(Debug, PartialEq, Eq)]
 #[repr(C)]
 pub(crate) struct AnchorSet {
-    /// First in the layout, because each verdict reads it.
-    pub(crate) lifetime: Lifetime,
     /// The token's own anchors, then those of its chain.
     pub(crate) anchors: SmallVec<[Anchor; 4]>,
     /// The number of the token's own anchors: at most four.
@@ -78,7 +75,6 @@ impl AnchorSet {
         });
         let (iat, exp) = (UnixSeconds::new(claims.iat), UnixSeconds::new(claims.exp));
         Self {
-            lifetime: Lifetime::of(iat, exp),
             own: anchors.iter().fold(0, |own, anchor| own + u8::from(anchor.is_own())),
             anchors,
             zone: claims.zone_id.as_ref().map(|zone| shared(zone.as_ref())),

@@ -52,6 +52,7 @@ struct Inner {
     clean_in_parts: AtomicU64,
     /// `None` if the token has too many anchors.
     parts: Option<Parts>,
+    lifetime: Lifetime,
     anchors: AnchorSet,
     claims: Arc<Claims>,
 }
@@ -64,7 +65,8 @@ impl Authority {
         let anchors = state.anchors(&claims, true);
         let parts = Parts::of(anchors.anchors.iter().map(|anchor| anchor.digest()));
         let [clean_at, clean_in_parts] = [(); 2].map(|()| AtomicU64::new(NOT_LOOKED_UP));
-        Self(Arc::new(Inner { state, clean_at, clean_in_parts, parts, anchors, claims }))
+        let lifetime = Lifetime::of(anchors.iat, anchors.exp);
+        Self(Arc::new(Inner { state, clean_at, clean_in_parts, parts, lifetime, anchors, claims }))
     }
 
     /// Decides at this moment, as [`Revocations::decide`] does on the claims that this was created
@@ -194,7 +196,7 @@ impl Subject for Inner {
 
     #[inline]
     fn lifetime(&self) -> Lifetime {
-        self.anchors.lifetime
+        self.lifetime
     }
 
     fn is_in_tables(&self) -> bool {

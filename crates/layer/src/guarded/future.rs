@@ -41,8 +41,7 @@ pin_project! {
         Inner { #[pin] future: S::Future, context: Option<RequestContext> },
         Held { held: Pin<Box<Held<R>>> },
         Denied { denial: Box<Denial> },
-        // Boxed, so that a future that need not wait for its decision is small.
-        Waiting { waiting: Option<Box<Waiting<S, B>>> },
+        Waiting { waiting: Option<Waiting<S, B>> },
     }
 }
 
@@ -73,7 +72,7 @@ impl<S: Service<Request<GuardedRequestBody<B>>>, B, R> GuardedFuture<S, B, R> {
         inner: S,
         guard: Arc<Guard>,
     ) -> Self {
-        let waiting = Some(Box::new(Waiting { step, request, inner, guard }));
+        let waiting = Some(Waiting { step, request, inner, guard });
         Self { kind: Kind::Waiting { waiting } }
     }
 }
@@ -126,16 +125,17 @@ where
                         // `None` only after the service panicked in its call.
                         None => return Poll::Pending,
                     };
-                    let Some(waiting) = waiting.take() else { return Poll::Pending };
-                    let Waiting { mut request, mut inner, guard, .. } = *waiting;
+                    let Some(Waiting { mut request, mut inner, guard, .. }) = waiting.take() else {
+                        return Poll::Pending;
+                    };
                     match guard.conclude(&mut request, finished) {
                         GuardDecision::Admitted(context) => {
                             Kind::call(&mut inner, request, context)
                         }
                         GuardDecision::Denied(denial) => Kind::Denied { denial },
                         GuardDecision::Waiting(step) => {
-                            let waiting = Box::new(Waiting { step, request, inner, guard });
-                            Kind::Waiting { waiting: Some(waiting) }
+                            let waiting = Some(Waiting { step, request, inner, guard });
+                            Kind::Waiting { waiting }
                         }
                     }
                 }
