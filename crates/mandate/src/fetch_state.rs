@@ -88,13 +88,12 @@ impl Fetch {
         while self.ended.changed().await.is_ok() {}
     }
 
-    /// Waits until [`AGED_WAIT`] after the start of the fetch. Returns `true` if the fetch is over.
-    pub(crate) async fn wait_briefly(self) -> bool {
+    /// Waits for the end of the fetch, but at most until [`AGED_WAIT`] after its start.
+    pub(crate) async fn wait_briefly(self) {
         // Timers need a runtime.
-        if tokio::runtime::Handle::try_current().is_err() {
-            return self.is_over();
+        if tokio::runtime::Handle::try_current().is_ok() {
+            let _ = tokio::time::timeout_at(self.began_here + AGED_WAIT, self.wait()).await;
         }
-        tokio::time::timeout_at(self.began_here + AGED_WAIT, self.wait()).await.is_ok()
     }
 }
 
@@ -193,5 +192,52 @@ impl FetchState {
     #[cfg(test)]
     pub(crate) const fn is_running(&self) -> bool {
         self.running.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jwks::{self, Unusable};
+
+    #[test]
+    fn an_error_is_logged_once_until_it_changes_or_a_fetch_succeeds() {
+        let (mut state, times) = (FetchState::default(), KeyTimes::default());
+        let now = Moment { monotonic: Duration::ZERO, wall: Duration::ZERO };
+        let succeed = |state: &mut FetchState| state.succeed(None, &ByKid::new(), &times);
+        assert!(!succeed(&mut state), "nothing failed before");
+        for (error, is_logged) in
+            [(FetchError::Body, true), (FetchError::Body, false), (FetchError::NoRuntime, true)]
+        {
+            assert_eq!(state.fail(&error, now), is_logged, "{error}");
+        }
+        assert!(succeed(&mut state));
+        assert!(!succeed(&mut state));
+        assert!(state.fail(&FetchError::NoRuntime, now));
+    }
+
+    #[test]
+    fn a_faulty_key_is_logged_once_until_it_changes() {
+        let fault = |kid: &str| {
+            let key = format!(
+                r#"{{"kty":"EC","crv":"P-256","alg":"ES256","kid":"{kid}","x":"","y":""}}"#
+            );
+            match jwks::read(format!(r#"{{"keys":[{key}]}}"#).as_bytes()) {
+                Err(Unusable::Faulty(fault)) => Some(fault),
+                other => panic!("{other:?}"),
+            }
+        };
+        let mut state = FetchState::default();
+        for (fault, is_logged) in [
+            (None, false),
+            (fault("a"), true),
+            (fault("a"), false),
+            (fault("b"), true),
+            (None, false),
+            (fault("b"), true),
+        ] {
+            let logged = state.note_fault(fault.clone()).cloned();
+            assert_eq!(logged, fault.filter(|_| is_logged));
+        }
     }
 }

@@ -95,9 +95,11 @@ impl Keys {
             let Some(fetch) = self.fetch_for(cause) else { break };
             if !is_aged || self.held(kid).is_none() {
                 fetch.wait().await;
-            } else if self.last_fetch_failed() || !fetch.wait_briefly().await {
-                // The held keys are usable: do not wait for the deadline of an STS that hangs.
+            } else if self.last_fetch_failed() {
                 break;
+            } else {
+                // The held keys are usable: do not wait for the deadline of an STS that hangs.
+                fetch.wait_briefly().await;
             }
         }
         self.resolve_held(kid, origin, requested)
@@ -105,11 +107,16 @@ impl Keys {
 
     /// Returns the key with this `kid`, if it is held and still usable, grace included.
     pub(crate) fn held(&self, kid: &str) -> Option<(PublicKey, Stamp)> {
+        let set = self.held_set()?;
+        set.keys.get(kid).map(|key| (key.clone(), set.stamp))
+    }
+
+    /// Returns the held keys, if they are still usable, grace included.
+    fn held_set(&self) -> Option<Arc<KeySet>> {
         let set = self.current.load_full()?;
         let age = self.now().elapsed_since(set.as_of);
-        let in_grace = age < self.times.ttl.saturating_add(self.times.grace);
-        let is_valid = in_grace && set.stamp.generation == self.generation();
-        set.keys.get(kid).filter(|_| is_valid).map(|key| (key.clone(), set.stamp))
+        let is_in_grace = age < self.times.ttl.saturating_add(self.times.grace);
+        (is_in_grace && set.stamp.generation == self.generation()).then_some(set)
     }
 
     /// Returns `true` if the last attempt to fetch keys failed.
@@ -158,12 +165,7 @@ impl Keys {
         origin: KidOrigin,
         requested: Moment,
     ) -> Result<(PublicKey, Stamp), VerifyError> {
-        let set = self.current.load_full().ok_or(KeysUnavailable)?;
-        let age = self.now().elapsed_since(set.as_of);
-        let in_grace = age < self.times.ttl.saturating_add(self.times.grace);
-        if set.stamp.generation != self.generation() || !in_grace {
-            return Err(KeysUnavailable.into());
-        }
+        let set = self.held_set().ok_or(KeysUnavailable)?;
         if let Some(key) = set.keys.get(kid) {
             return Ok((key.clone(), set.stamp));
         }

@@ -57,11 +57,24 @@ async fn refetches_aged_keys_and_uses_them_within_grace() {
     assert_eq!(verify("ar-1").await, None, "within the grace");
     wait_for_fetch(&verifier).await;
     assert_eq!(sts.fetches(), 3);
-    sts.clock.advance(Duration::from_secs(2));
+    sts.clock.advance(Duration::from_secs(1));
     assert_eq!(verify("ar-1").await, Some(UNAVAILABLE), "beyond the grace");
     sts.answer(200);
     sts.clock.advance(Duration::from_secs(2));
     assert_eq!(verify("ar-1").await, None);
+}
+
+#[tokio::test]
+async fn fetches_keys_ahead_of_time_after_four_fifths_of_their_ttl() {
+    let sts = Sts::start(&[&SigningKey::new("k1")]).await;
+    let verifier = sts.verifier();
+    verifier.warm_up().await.unwrap();
+    for (seconds, fetches) in [(239, 1), (1, 2)] {
+        sts.clock.advance(Duration::from_secs(seconds));
+        verifier.warm_up().await.unwrap();
+        wait_for_fetch(&verifier).await;
+        assert_eq!(sts.fetches(), fetches, "after {seconds} s more");
+    }
 }
 
 #[tokio::test]
@@ -72,8 +85,11 @@ async fn keeps_keys_when_new_document_is_unusable() {
     let verify = async || verifier.verify(&key.sign(&sts.claims("ar-1"))).await.err();
     assert_eq!(verify().await, None);
     sts.clock.advance(Duration::from_secs(300));
-    let long = format!("{}{}", document(&[&key]), " ".repeat(256 * 1024));
-    for bad in [document(&[]), "<html>".into(), long] {
+    let padded = |bytes: usize| {
+        let document = document(&[&key]);
+        " ".repeat(bytes - document.len()) + &document
+    };
+    for bad in [document(&[]), "<html>".into(), padded(256 * 1024 + 1)] {
         sts.published.lock().unwrap().document = bad;
         sts.clock.advance(Duration::from_secs(2));
         let before = sts.fetches();
@@ -83,6 +99,9 @@ async fn keeps_keys_when_new_document_is_unusable() {
     }
     let fresh = sts.verifier();
     assert_eq!(fresh.warm_up().await, Err(KeysUnavailable));
+    sts.published.lock().unwrap().document = padded(256 * 1024);
+    sts.clock.advance(Duration::from_secs(2));
+    assert_eq!(fresh.warm_up().await, Ok(()), "the longest document");
 }
 
 #[tokio::test]
@@ -210,6 +229,30 @@ async fn keys_in_grace_verify_new_tokens_while_sts_hangs() {
     let token = new.sign(&sts.claims("ar-4"));
     let unknown = tokio::time::timeout(Duration::from_millis(50), verifier.verify(&token)).await;
     assert!(unknown.is_err());
+}
+
+#[tokio::test]
+async fn request_waits_a_second_for_newer_keys_unless_the_last_fetch_failed() {
+    let key = SigningKey::new("k1");
+    let sts = Sts::start(&[&key]).await;
+    let builder = sts.builder().with_capacity(0).with_keys_deadline(LONG);
+    let verifier = builder.build(&sts.revocations).unwrap();
+    verifier.warm_up().await.unwrap();
+    let token = key.sign(&sts.claims("ar-1"));
+    let waited = async || {
+        let start = tokio::time::Instant::now();
+        verifier.verify(&token).await.unwrap();
+        start.elapsed().as_secs()
+    };
+    sts.published.lock().unwrap().pause = 2 * LONG;
+    sts.clock.advance(Duration::from_secs(300));
+    // From here on, tokio's clock advances only to the end of a wait.
+    tokio::time::pause();
+    assert_eq!(waited().await, 1);
+    tokio::time::sleep(LONG).await;
+    wait_for_fetch(&verifier).await;
+    sts.clock.advance(Duration::from_secs(2));
+    assert_eq!(waited().await, 0);
 }
 
 #[tokio::test]

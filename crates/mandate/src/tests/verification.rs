@@ -64,8 +64,9 @@ async fn mandate_with_few_claims_has_no_others() {
 }
 
 #[tokio::test]
-async fn debug_output_names_issuer_zone_and_audience() {
+async fn verifier_and_builder_name_issuer_zone_and_audience() {
     let sts = Sts::start(&[&SigningKey::new("k1")]).await;
+    assert_eq!(sts.verifier().zone(), ZONE);
     for text in [format!("{:?}", sts.builder()), format!("{:?}", sts.verifier())] {
         for part in [sts.issuer.as_str(), ZONE, AUDIENCE] {
             assert!(text.contains(part), "{text}");
@@ -272,7 +273,8 @@ async fn checks_requirements_of_a_route() {
     let mandate = sts.verifier().verify(&key.sign(&claims)).await.unwrap();
     let any = Requirements::new;
     let met = any().scope("orders:read").scope("orders:write").target("orders");
-    assert_eq!(met.chain_contains("app-1").check(&mandate), Ok(()));
+    let met = met.chain_contains("app-1").uses(&[Use::Gateway, Use::Resource]);
+    assert_eq!(met.check(&mandate), Ok(()));
     let cases = [
         (any().scope("orders:read").scope("admin"), UnmetRequirement::Scope),
         (any().scope("orders"), UnmetRequirement::Scope),
@@ -280,6 +282,7 @@ async fn checks_requirements_of_a_route() {
         (any().session(), UnmetRequirement::Session),
         (any().delegation(), UnmetRequirement::Delegation),
         (any().chain_contains("app-2"), UnmetRequirement::Chain),
+        (any().uses(&[Use::Gateway, Use::Session]), UnmetRequirement::Use),
         (any().max_hops(9), UnmetRequirement::Hops),
         (any().subject_type(SubjectType::User), UnmetRequirement::SubjectType),
     ];
@@ -335,11 +338,9 @@ async fn rejects_unusable_configuration() {
         .with_crypto(&jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER)
         .insecure_accept_http_keys();
     assert!(accepting.build(&sts.revocations).is_ok(), "Caracal's default issuer");
-    #[cfg(not(feature = "aws_lc_rs"))]
-    assert_eq!(
-        Verifier::builder(&sts.issuer, ZONE, AUDIENCE).build(&sts.revocations).err(),
-        Some(ConfigError::NoCrypto)
-    );
+    let without_backend = Verifier::builder(&sts.issuer, ZONE, AUDIENCE).build(&sts.revocations);
+    let has_default = cfg!(feature = "aws_lc_rs");
+    assert_eq!(without_backend.err(), (!has_default).then_some(ConfigError::NoCrypto));
     #[cfg(not(feature = "tls"))]
     assert_eq!(build("https://sts.example", ZONE, AUDIENCE), Some(ConfigError::NoTls));
 }
