@@ -72,7 +72,7 @@ impl GrpcStatus<'_> {
 /// Appends a length-delimited field to a Protocol Buffers message. Its number must be below 16.
 fn field(message: &mut Vec<u8>, number: u8, value: &[u8]) {
     const LENGTH_DELIMITED: u8 = 2;
-    message.push(number << 3 | LENGTH_DELIMITED);
+    message.push((number << 3) + LENGTH_DELIMITED);
     let mut length = value.len();
     while length >= 0x80 {
         message.push(length as u8 | 0x80);

@@ -91,11 +91,10 @@ impl Authorizer {
 
     /// Decides again about a request that waited after it was admitted.
     pub(crate) fn decide_again(&self, outcome: AuthorizeOutcome) -> AuthorizeOutcome {
-        let AuthorizeOutcome { result, mandate, taken } = outcome;
-        let identity = result.iter().flatten().find_map(Admission::identity).cloned();
-        match identity {
-            Some(identity) => AuthorizeOutcome { mandate, taken, ..self.decide(&identity) },
-            None => AuthorizeOutcome { result, mandate, taken },
+        let admission = outcome.result.as_ref().ok().and_then(Option::as_ref);
+        match admission.and_then(Admission::identity).cloned() {
+            Some(identity) => AuthorizeOutcome { result: self.decide(&identity).result, ..outcome },
+            None => outcome,
         }
     }
 

@@ -219,7 +219,7 @@ mod tests {
     use std::convert::Infallible;
 
     use http::{Method, Request};
-    use http_body_util::{Empty, StreamBody};
+    use http_body_util::{Empty, Full, StreamBody};
 
     use super::*;
 
@@ -296,6 +296,38 @@ mod tests {
             assert_eq!(termination.trailer, announced, "{method} {version:?} {status}");
             assert_eq!(response.headers().contains_key(TRAILER), announced);
             assert_eq!(termination.flushes_later, version == Version::HTTP_2);
+        }
+    }
+
+    #[test]
+    fn only_a_grpc_response_to_a_grpc_call_ends_like_one() {
+        for (is_call, content_type, expected) in [
+            (true, "application/grpc", CutPoint::Grpc),
+            (true, "application/json", CutPoint::Response),
+            (false, "application/grpc", CutPoint::Response),
+        ] {
+            let mut client = client(Method::POST, Version::HTTP_2);
+            client.grpc = is_call;
+            let headers = [(CONTENT_TYPE, content_type)];
+            let mut response = response(200, &headers);
+            let termination = Termination::prepare(&client, Profile::Gateway, &mut response);
+            assert_eq!(termination.part(), expected, "{is_call}, {content_type}");
+        }
+    }
+
+    #[test]
+    fn response_of_known_length_gets_neither_trailer_nor_event() {
+        for (is_call, content_type, expected) in [
+            (false, "text/event-stream", CutPoint::Response),
+            (true, "application/grpc", CutPoint::Grpc),
+        ] {
+            let mut client = client(Method::POST, Version::HTTP_2);
+            client.grpc = is_call;
+            let mut response = Response::new(Full::new(Bytes::from("abc")));
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+            let termination = Termination::prepare(&client, Profile::Gateway, &mut response);
+            assert_eq!(termination.part(), expected, "{content_type}");
+            assert!(!termination.trailer && !response.headers().contains_key(TRAILER));
         }
     }
 

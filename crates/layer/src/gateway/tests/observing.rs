@@ -50,3 +50,16 @@ fn observed_request_carries_its_admission() {
     assert_eq!(outcome.observed().admitted(), outcome.admitted());
     assert!(outcome.observed().rejection().is_none());
 }
+
+#[test]
+fn observed_denial_leaves_the_identity_to_inner_layers() {
+    let (revocations, _) = fresh();
+    let authority = revocations.authority_of(Arc::new(claims("ar-1")));
+    revoke(&revocations, "sid", "ar-1");
+    let layer = GatewayLayer::new(revocations.reader()).insecure_observe_only();
+    let outcome = send(&layer, with_claims(claims("ar-1")));
+    assert!(outcome.passed().extensions.get() == Some(&claims("ar-1")));
+    let outcome = send(&layer, with_authority(authority));
+    let left: Option<&Authority> = outcome.passed().extensions.get();
+    assert!(left.is_some_and(|left| left.is_of(&claims("ar-1"))));
+}

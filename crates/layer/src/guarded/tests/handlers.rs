@@ -53,6 +53,12 @@ fn distinguishes_expired_token_from_unknown_state() {
     let cases = [
         (100, CutOptions::new(), RequestDenialKind::Expired, StatusCode::UNAUTHORIZED),
         (
+            190,
+            CutOptions::new().exp_grace(std::time::Duration::ZERO),
+            RequestDenialKind::Expired,
+            StatusCode::UNAUTHORIZED,
+        ),
+        (
             3_600,
             CutOptions::new().when_unknown(),
             RequestDenialKind::Unknown,
@@ -182,6 +188,29 @@ fn withholds_answer_that_comes_with_the_revocation() {
     scene.revoke();
     let Poll::Ready(response) = call.poll() else { panic!("it still waits") };
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+}
+
+#[test]
+fn answers_at_once_if_the_authority_ends_while_the_handler_is_polled() {
+    let scene = Scene::new();
+    let mut service =
+        scene.layer().layer(service_fn(async |_: Request<GuardedRequestBody<Script>>| {
+            scene.revoke();
+            never_answer(Held(Arc::default())).await
+        }));
+    let answer = Task::new(service.call(request())).poll();
+    let Poll::Ready(Ok(response)) = answer else { panic!("it still waits") };
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+}
+
+#[test]
+fn debug_output_shows_the_options_and_no_request() {
+    let layer = Scene::new().layer();
+    assert!(format!("{layer:?}").contains("exp_grace: None"), "{layer:?}");
+    let mut service = layer.layer(service_fn(|_: Request<GuardedRequestBody<Script>>| {
+        never_answer(Held(Arc::default()))
+    }));
+    assert_eq!(format!("{:?}", service.call(request())), "GuardedFuture { .. }");
 }
 
 #[test]

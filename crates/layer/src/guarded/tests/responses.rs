@@ -1,3 +1,5 @@
+use http_body_util::Full;
+
 use super::*;
 
 /// Sends a request with these headers through a layer, to a service that answers with the headers
@@ -297,4 +299,16 @@ fn disabled_cutting_cuts_nothing() {
     assert_eq!(body.next(), data("on"));
     let mut signal = Task::new(stored.lock().unwrap().take().unwrap());
     assert!(signal.poll().is_pending(), "the signal of a request that is never cut is pending");
+}
+
+#[test]
+fn response_has_the_size_and_the_end_of_what_it_sends() {
+    for (text, is_end) in [("abc", false), ("", true)] {
+        let whole = GuardedResponseBody::inner(Full::new(Bytes::from(text)));
+        let own = GuardedResponseBody::<Full<Bytes>>::complete(text.into());
+        for body in [whole, own] {
+            let size = text.len() as u64;
+            assert_eq!((body.size_hint().exact(), body.is_end_stream()), (Some(size), is_end));
+        }
+    }
 }

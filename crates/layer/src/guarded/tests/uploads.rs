@@ -27,7 +27,9 @@ fn cut_wakes_pending_upload_and_ends_it_with_error() {
     scene.revoke();
     assert_eq!(body.woken(), 1);
     script.send("b");
+    assert!(!body.inner.is_end_stream());
     assert_eq!((body.next(), body.next()), (Next::Cut("revoked"), Next::End));
+    assert!(body.inner.is_end_stream());
     assert_eq!(scene.reports(), [("revoked", CutPoint::Upload)]);
 }
 
@@ -48,4 +50,13 @@ fn complete_upload_is_not_registered() {
     script.send("all").end();
     assert_eq!((body.next(), body.next()), (data("all"), Next::End));
     assert_eq!(scene.revocations.running(), 0);
+}
+
+#[test]
+fn upload_has_the_size_and_the_end_of_its_body() {
+    for (text, is_end) in [("abc", false), ("", true)] {
+        let body = GuardedRequestBody::new(Full::new(Bytes::from(text)), None);
+        let size = text.len() as u64;
+        assert_eq!((body.size_hint().exact(), body.is_end_stream()), (Some(size), is_end));
+    }
 }

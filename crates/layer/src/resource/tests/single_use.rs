@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use caracal_revocation_mandate::Requirements;
 use caracal_revocation_state::{Claims, LEEWAY, UseFuture, UseOutcome, UseRecord, UseRecordError};
+use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 
 use super::*;
 
@@ -145,6 +146,27 @@ async fn outage_of_record_denies_unless_layer_fails_open() {
     assert_eq!(send(&open, Some(&token)).await.status(), 200);
     let response = send(&open, Some(&token)).await;
     assert_eq!(kind(&response), Some(RequestDenialKind::Replayed));
+}
+
+#[tokio::test]
+async fn counts_uses_that_were_admitted_without_the_record() {
+    let (world, record) = (World::new().await, Record::default());
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let layer = metrics::with_local_recorder(&recorder, || {
+        gateway(&world, &record).insecure_fail_open_single_use()
+    });
+    for (id, fails, expected) in [("g-1", false, 0), ("g-2", true, 1)] {
+        record.0.fails.store(fails, Ordering::SeqCst);
+        let response = send(&layer, Some(&of_use(&world, "gateway", id))).await;
+        assert_eq!(response.status(), 200);
+        let counted = snapshotter.snapshot().into_vec().into_iter().find_map(|(key, .., value)| {
+            let is_it = key.key().name() == "caracal_gateway_failed_open_total"
+                && key.key().labels().any(|label| label.value() == "use_unknown");
+            is_it.then_some(value)
+        });
+        assert_eq!(counted, Some(DebugValue::Counter(expected)), "{id}");
+    }
 }
 
 #[tokio::test]
