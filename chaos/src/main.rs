@@ -128,14 +128,17 @@ async fn main() -> Result<ExitCode, Failure> {
         seeds.for_each(|seed| println!("{}", schedule(&arguments, seed)));
         return Ok(ExitCode::SUCCESS);
     }
-    let mut reports = stream::iter(seeds)
-        .map(|seed| {
-            // In a thread of its own, so that no schedule delays another.
-            let (arguments, runtime) = (arguments.clone(), Handle::current());
-            let run = move || runtime.block_on(one(&arguments, seed));
-            async move { (seed, spawn_blocking(run).await.map_err(Into::into).flatten()) }
-        })
-        .buffer_unordered(arguments.jobs.max(1));
+    let mut reports =
+        stream::iter(seeds)
+            .map(|seed| {
+                // In a thread of its own, so that no schedule delays another.
+                let (arguments, runtime) = (arguments.clone(), Handle::current());
+                let run = move || runtime.block_on(one(&arguments, seed));
+                async move {
+                    (seed, spawn_blocking(run).await.map_err(Into::into).and_then(|done| done))
+                }
+            })
+            .buffer_unordered(arguments.jobs.max(1));
     while let Some((seed, report)) = reports.next().await {
         match report {
             Ok(report) => {
