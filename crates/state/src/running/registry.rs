@@ -99,6 +99,7 @@ struct OrderedIndex<K>(Mutex<BTreeMap<K, Requests>>);
 
 /// The requests under one key: at least one.
 #[derive(Debug)]
+#[expect(clippy::box_collection, reason = "the map in place would make each entry larger")]
 enum Requests {
     /// In place, because most keys have one request.
     One(Weak<dyn Waiter>),

@@ -68,7 +68,7 @@ fn next_batch(queue: &Mutex<Queue>, size: usize) -> Option<Vec<Waker>> {
     queue.has_thread.then(|| queue.wakers.drain(..len).collect())
 }
 
-/// Wakes a task. If a runtime's waker panics, the others must be woken all the same.
+/// Wakes a task. If a runtime's waker panics, the others must still be woken.
 fn wake(waker: Waker) {
     let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
 }
