@@ -125,7 +125,7 @@ impl Proof {
 
     /// Restarts the proof after a gap: reads and counts the stream again from its first entry.
     pub(crate) fn restart(&mut self) {
-        *self = Self { seen: self.seen, after_gap: true, ..Self::since(self.window) };
+        *self = Self { after_gap: true, ..Self::since(self.window) };
     }
 
     /// Reads the stream again from its first entry, because the server may have lost its newest

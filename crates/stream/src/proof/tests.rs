@@ -195,12 +195,15 @@ fn reads_and_counts_entries_from_before_window() {
 
 #[test]
 fn history_trimmed_before_window_raises_no_horizon() {
-    let mut proof = Proof::since(id(10));
-    assert_eq!(proof.head(head(9, 12, 500), at(1), SERVER_TIME), Ok(None));
-    assert_eq!(proof.entry(id(11)), Ok(None));
-    assert_eq!(proof.entry(id(12)), Ok(None));
-    assert!(!proof.is_tailing(), "the counters must be read again after the replay");
-    assert_eq!(proof.head(head(9, 12, 500), at(2), SERVER_TIME), Ok(Some(proven_first(2))));
+    for first in [9, 10] {
+        let mut proof = Proof::since(id(10));
+        assert_eq!(proof.head(head(first, 12, 500), at(1), SERVER_TIME), Ok(None));
+        assert_eq!(proof.entry(id(11)), Ok(None));
+        assert_eq!(proof.entry(id(12)), Ok(None));
+        assert!(!proof.is_tailing(), "the counters must be read again after the replay");
+        let again = proof.head(head(first, 12, 500), at(2), SERVER_TIME);
+        assert_eq!(again, Ok(Some(proven_first(2))), "{first}");
+    }
 }
 
 #[test]
@@ -254,10 +257,12 @@ fn server_without_counters_proves_only_growing_ids() {
 
 #[test]
 fn complete_stream_older_than_window_is_not_young() {
-    let mut proof = Proof::since(id(10));
-    assert_eq!(proof.head(head(9, 12, 2), at(1), SERVER_TIME), Ok(None));
-    assert_eq!(proof.entry(id(9)), Ok(None));
-    assert_eq!(proof.entry(id(12)), Ok(Some(proven_first(1))));
+    for first in [9, 10] {
+        let mut proof = Proof::since(id(10));
+        assert_eq!(proof.head(head(first, 12, 2), at(1), SERVER_TIME), Ok(None));
+        assert_eq!(proof.entry(id(first)), Ok(None));
+        assert_eq!(proof.entry(id(12)), Ok(Some(proven_first(1))), "{first}");
+    }
 }
 
 #[test]
@@ -326,6 +331,16 @@ fn resumed_proof_passes_once_everything_was_reread() {
 }
 
 #[test]
+fn resumed_proof_counts_what_was_read_since_last_check() {
+    let mut proof = tailing();
+    assert_eq!(proof.entry(id(14)), Ok(None), "no counters were read since");
+    let mut proof = Proof::resumed(id(10), &proof.checkpoint().unwrap());
+    assert_eq!(proof.head(head(14, 15, 5), at(7), SERVER_TIME), Ok(None));
+    assert_eq!(proof.entry(id(14)), Ok(None));
+    assert_eq!(proof.entry(id(15)), proven(7));
+}
+
+#[test]
 fn resumed_proof_reads_reused_ids_without_counting_them() {
     let mut proof = resumed();
     assert_eq!(proof.head(head(11, 15, 4), at(7), SERVER_TIME), Ok(None));
@@ -388,12 +403,19 @@ fn equal_counts_after_takeover_hide_no_removal() {
     // Nothing newer was removed, and the takeover ends with the first check that passes.
     let mut proof = tailing();
     proof.reread();
-    assert_eq!(proof.head(head_with_deleted(12, 14, 4, 11), at(7), SERVER_TIME), Ok(None));
-    for again in [12, 13] {
-        assert_eq!(proof.entry(id(again)), Ok(None));
-    }
+    assert_eq!(proof.head(head_with_deleted(13, 14, 4, 12), at(7), SERVER_TIME), Ok(None));
+    assert_eq!(proof.entry(id(13)), Ok(None));
     assert_eq!(proof.entry(id(14)), proven(7));
-    assert_eq!(proof.head(head_with_deleted(12, 14, 4, 14), at(8), SERVER_TIME), proven(8));
+    assert_eq!(proof.head(head_with_deleted(13, 14, 4, 14), at(8), SERVER_TIME), proven(8));
+}
+
+#[test]
+fn takeover_of_a_stream_without_entries_is_no_gap() {
+    let mut proof = Proof::since(id(10));
+    assert_eq!(proof.head(head(0, 0, 0), at(1), SERVER_TIME), proven_young(1));
+    proof.reread();
+    assert_eq!(proof.head(head(11, 11, 1), at(7), SERVER_TIME), Ok(None));
+    assert_eq!(proof.entry(id(11)), proven(7));
 }
 
 #[test]

@@ -88,8 +88,12 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(&temporary, path)?;
+    File::open(folder_of(path))?.sync_all()
+}
+
+fn folder_of(path: &Path) -> &Path {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    folder.unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]
@@ -105,5 +109,12 @@ mod tests {
         assert_eq!(read(&path, 4).unwrap().unwrap(), b"1234");
         assert_eq!(read(&path, 3).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
         assert_ne!(read(folder.path(), 4).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn file_without_a_folder_is_in_the_current_one() {
+        for (path, folder) in [("/a/b", "/a"), ("a/b", "a"), ("/b", "/"), ("b", ".")] {
+            assert_eq!(folder_of(Path::new(path)), Path::new(folder), "{path}");
+        }
     }
 }

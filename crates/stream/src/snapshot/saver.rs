@@ -64,20 +64,24 @@ impl Saver {
             let snapshot = Snapshot::new(position, writer.now(), boot, state);
             let kept = keeper.keep(&snapshot);
             report(&writer, &kept);
-            let now = writer.now().monotonic;
             let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
-            match kept {
-                Err(error) if failures.goes_on(error.to_string(), now) => tracing::error!(
-                    setting = SETTING, %error,
-                    "the snapshot cannot be written: a process that starts while Redis is away \
-                     would know no revocation; trying again"
-                ),
-                Ok(()) if failures.is_over(now) => {
-                    tracing::info!(setting = SETTING, "the snapshot is being written again");
-                }
-                _ => {}
-            }
+            log(&mut failures, &kept, writer.now().monotonic);
         })
+    }
+}
+
+/// Logs when attempts begin to fail, and when one succeeds again.
+fn log(failures: &mut Episode<String>, kept: &Result<(), SnapshotError>, now: Duration) {
+    match kept {
+        Err(error) if failures.goes_on(error.to_string(), now) => tracing::error!(
+            setting = SETTING, %error,
+            "the snapshot cannot be written: a process that starts while Redis is away would know \
+             no revocation; trying again"
+        ),
+        Ok(()) if failures.is_over(now) => {
+            tracing::info!(setting = SETTING, "the snapshot is being written again");
+        }
+        _ => {}
     }
 }
 
@@ -91,4 +95,29 @@ fn report(writer: &RevocationsWriter, kept: &Result<(), SnapshotError>) {
             report.written = Some(now);
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logged;
+
+    #[test]
+    fn failure_is_logged_once_and_reported_until_a_write_succeeds() {
+        logged::begin();
+        let writer = RevocationsWriter::new(caracal_revocation_state::Options::default());
+        let mut failures = Episode::default();
+        let key = || Err(SnapshotError::NoKey);
+        for (kept, failed, recovered) in
+            [(Ok(()), 0, 0), (key(), 1, 0), (key(), 1, 0), (Ok(()), 1, 1), (Ok(()), 1, 1)]
+        {
+            log(&mut failures, &kept, Duration::ZERO);
+            let lines = ["the snapshot cannot be written", "the snapshot is being written again"];
+            assert_eq!(lines.map(logged::count), [failed, recovered]);
+            report(&writer, &kept);
+            let reported = writer.follower().snapshot.unwrap();
+            assert_eq!(reported.error, kept.err().map(|error| error.to_string()));
+            assert!(reported.written.is_some());
+        }
+    }
 }

@@ -19,6 +19,7 @@ use crate::logged;
 use crate::snapshot::{Checkpoint, RestoredSnapshot};
 
 mod losses;
+mod reports;
 mod room;
 mod servers;
 
@@ -357,6 +358,23 @@ fn repeated_invalidation_invalidates_nothing_again() {
     }
     scene.read();
     assert_eq!(generations(&scene), (5, 5));
+}
+
+#[test]
+fn remembers_the_last_4096_invalidations() {
+    let mut scene = Scene::new(Options::default());
+    let publish = |scene: &mut Scene, n: usize| {
+        let id = format!("0198b0c2-7d10-7a11-8f00-{n:012}");
+        scene.publish_fields(Stream::KeysInvalidate, &[("zone_id", "z-1"), ("outbox_id", &id)]);
+    };
+    (0..4_096).for_each(|n| publish(&mut scene, n));
+    publish(&mut scene, 0);
+    scene.read_at_most(5_000);
+    assert_eq!(scene.fold.writer.zone("z-1").keys_generation, 4_096);
+    publish(&mut scene, 4_096);
+    publish(&mut scene, 0);
+    scene.read();
+    assert_eq!(scene.fold.writer.zone("z-1").keys_generation, 4_098, "the oldest is forgotten");
 }
 
 #[test]
