@@ -51,9 +51,6 @@ impl Waking {
 
 fn wake_in_batches(queue: &Mutex<Queue>, pause: Duration) {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    let env = |n: &str| std::env::var(n).ok().and_then(|v| v.parse::<u64>().ok());
-    let pause = env("WP").map_or(pause, Duration::from_micros);
-    let cores = env("WB").map_or(cores, |b| b as usize / WAKES_A_CORE);
     while let Some(batch) = next_batch(queue, cores * WAKES_A_CORE) {
         batch.into_iter().for_each(wake);
         thread::sleep(pause);

@@ -154,3 +154,19 @@ fn recut_message_between_two_proofs_raises_the_horizon() {
     let horizon = scene.fold.writer.horizon().unwrap();
     assert!(horizon >= second(&scene) + margin, "{horizon}");
 }
+
+#[test]
+fn ambiguous_message_counts_as_a_loss_only_if_it_was_signed() {
+    for is_signed in [true, false] {
+        let mut scene = Scene::new(Options::default());
+        scene.read();
+        if is_signed {
+            scene.publish_fields(STREAM, &[("zone_id", "z-1\nsession_id=ar-1")]);
+        } else {
+            let (id, field) = (scene.next_id(STREAM), ("zone_id".to_owned(), "z-1".to_owned()));
+            scene.add(STREAM, id, vec![field.clone(), field]);
+        }
+        scene.read();
+        assert_eq!(scene.fold.writer.horizon().is_some(), is_signed);
+    }
+}

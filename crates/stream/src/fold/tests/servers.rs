@@ -57,6 +57,8 @@ fn restart_and_failover_are_suspected_losses_and_strict_mode_assumes_them() {
             assert!(scene.fold.writer.losses().missing() > before, "{name}, strict: {strict}");
             assert!(!scene.fold.is_tailing(), "{name}: the server may lack entries");
             assert!(scene.fold.position().is_none(), "{name}: no snapshot before they were read");
+            let age = scene.fold.writer.staleness(scene.now()).unwrap();
+            assert!(age >= 600 * SECOND, "{name}: the first answer proves nothing");
             scene.read();
             assert!(scene.fold.is_tailing(), "{name}, strict: {strict}");
             // The horizon of strict mode covers everything until now.
