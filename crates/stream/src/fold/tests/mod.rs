@@ -591,6 +591,24 @@ fn missing_streams_are_reported_as_not_provisioned() {
 }
 
 #[test]
+fn read_waits_only_at_the_end_of_its_streams_and_between_measurements() {
+    let mut scene = Scene::new(Options::default());
+    (0..2).for_each(|n| scene.publish(&format!("ar-{n}"), &key("1a")));
+    let may_wait = |scene: &mut Scene, streams: &[Stream]| {
+        let now = scene.now();
+        scene.fold.may_wait(streams, now)
+    };
+    assert!(!may_wait(&mut scene, &Stream::ALL), "nothing was read");
+    scene.read_at_most(1);
+    assert!(!may_wait(&mut scene, &Stream::ALL), "one stream has more history");
+    scene.read();
+    assert!(!may_wait(&mut scene, &Stream::ALL), "the round trip is measured");
+    assert!(may_wait(&mut scene, &Stream::ALL));
+    scene.wait(5);
+    assert!(!may_wait(&mut scene, &Stream::ALL), "it is measured again");
+}
+
+#[test]
 fn streams_that_may_be_missing_count_as_empty() {
     let mut scene = Scene::new(Options::default()).without_streams();
     scene.read();
