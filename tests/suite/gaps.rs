@@ -414,6 +414,8 @@ async fn detects_failover_that_loses_entries_read_in_an_unfinished_replay() {
     ready(&revocations).await;
     assert!(is_revoked(&revocations, "after") && is_revoked(&revocations, "lost-read"));
     expect_horizon(&revocations).await;
+    let issued = issued_at("lost-unread", i64::try_from(now.as_secs()).unwrap());
+    assert!(matches!(verdict(&revocations, &issued), Verdict::Denied(_)));
 }
 
 #[tokio::test]

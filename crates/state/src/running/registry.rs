@@ -104,7 +104,6 @@ enum Requests {
     /// In place, because most keys have one request.
     One(Weak<dyn Waiter>),
     /// By their addresses, which do not change while they are registered.
-    #[expect(clippy::box_collection, reason = "a map in place would make each key 8 bytes larger")]
     Many(Box<BTreeMap<usize, Weak<dyn Waiter>>>),
 }
 
