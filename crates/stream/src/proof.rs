@@ -223,6 +223,7 @@ impl Proof {
             return Err(GapCause::IdsWentBack);
         }
         self.cursor = id;
+        self.seen = true;
         if id > self.counted {
             self.counted = id;
             self.read += 1;

@@ -1,5 +1,6 @@
 //! Schedules the reads of a baseline, and clears the horizon after a complete one.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,8 +54,8 @@ impl ReadRequests {
 }
 
 impl Reloads {
-    /// Reads the baseline at intervals, after losses, and on request. Never ends while the state
-    /// exists.
+    /// Reads the baseline at intervals, after losses, after the first replay, and on request. Never
+    /// ends while the state exists.
     pub(crate) async fn run(
         mut self,
         mut baseline: Box<dyn Baseline>,
@@ -69,6 +70,11 @@ impl Reloads {
         // The losses before the last complete read that succeeded.
         let mut covered: Option<LossVersion> = None;
         let mut schedule = LossSchedule::new();
+        let revocations = writer.reader();
+        // A server that took over between the first read and the end of the replay may have lost
+        // messages without a trace.
+        let mut replay = pin!(revocations.ready());
+        let mut is_replaying = true;
         loop {
             // A request that arrives from here on waits for the next read: the snapshot of this
             // read may be older than the request.
@@ -104,7 +110,7 @@ impl Reloads {
                 // The caller may not be waiting any more.
                 let _ = request.send(outcome.clone());
             }
-            let scheduled = Instant::now() + pause;
+            let mut scheduled = Instant::now() + pause;
             loop {
                 let due = schedule.due(*losses.borrow());
                 let next = due.map_or(scheduled, |due| due.min(scheduled));
@@ -118,6 +124,10 @@ impl Reloads {
                     Some(request) = self.0.recv() => {
                         waiting.push(request);
                         break;
+                    }
+                    () = &mut replay, if is_replaying => {
+                        is_replaying = false;
+                        scheduled = scheduled.min(schedule.earliest);
                     }
                     () = sleep_until(next) => break,
                 }
@@ -303,9 +313,12 @@ mod tests {
         }
     }
 
-    /// A baseline that counts its complete reads.
-    #[derive(Debug)]
-    struct Counting(Arc<AtomicUsize>);
+    /// A baseline that counts its reads: all of them, and those that are complete.
+    #[derive(Clone, Debug, Default)]
+    struct Counting {
+        all: Arc<AtomicUsize>,
+        full: Arc<AtomicUsize>,
+    }
 
     impl Baseline for Counting {
         fn read<'a>(
@@ -313,8 +326,9 @@ mod tests {
             scope: Scope,
             _: &'a mut (dyn FnMut(&BaselineFact<'_>) + Send),
         ) -> BaselineFuture<'a> {
+            self.all.fetch_add(1, Ordering::Relaxed);
             if matches!(scope, Scope::Full(_)) {
-                self.0.fetch_add(1, Ordering::Relaxed);
+                self.full.fetch_add(1, Ordering::Relaxed);
             }
             Box::pin(async { Ok(()) })
         }
@@ -324,9 +338,9 @@ mod tests {
     async fn repeated_recuts_cause_ever_fewer_reads() {
         let revocations = fresh();
         let (_requests, reloads) = channel();
-        let windows = Arc::new(AtomicUsize::new(0));
-        let counting = Box::new(Counting(Arc::clone(&windows)));
-        tokio::spawn(reloads.run(counting, Arc::clone(&revocations), 100 * EVERY));
+        let counting = Counting::default();
+        let windows = Arc::clone(&counting.full);
+        tokio::spawn(reloads.run(Box::new(counting), Arc::clone(&revocations), 100 * EVERY));
         sleep(EVERY).await;
         revocations.cover_recut(10);
         assert!(is_open(&revocations));
@@ -350,6 +364,25 @@ mod tests {
         assert!(is_open(&revocations));
         sleep(2 * MIN_PAUSE).await;
         assert!(!is_open(&revocations), "the first loss after a quiet time is closed soon");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reads_again_once_the_replay_has_ended() {
+        for replay in [MIN_PAUSE / 4, 10 * MIN_PAUSE] {
+            let writer = Arc::new(RevocationsWriter::new(Options::default()));
+            let (_requests, reloads) = channel();
+            let counting = Counting::default();
+            let reads = Arc::clone(&counting.all);
+            tokio::spawn(reloads.run(Box::new(counting), Arc::clone(&writer), 100 * EVERY));
+            sleep(replay).await;
+            assert_eq!(reads.load(Ordering::Relaxed), 1);
+            writer.confirm(writer.now());
+            sleep(MIN_PAUSE).await;
+            assert_eq!(reads.load(Ordering::Relaxed), 2);
+            writer.confirm(writer.now());
+            sleep(10 * MIN_PAUSE).await;
+            assert_eq!(reads.load(Ordering::Relaxed), 2, "later proofs cause no read");
+        }
     }
 
     #[tokio::test(start_paused = true)]

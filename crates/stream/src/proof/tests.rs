@@ -470,3 +470,12 @@ fn unfinished_replay_must_find_its_entries_on_the_next_server() {
     }
     assert_eq!(twice.entry(id(17)), Err(GapCause::Count));
 }
+
+#[test]
+fn stream_is_missing_if_it_vanishes_after_its_first_entry() {
+    let mut proof = Proof::since(id(10));
+    assert!(proof.head(Head::Missing, at(1), SERVER_TIME).is_ok());
+    // The entry arrives in a read that does not ask for counters.
+    proof.entry(id(11)).unwrap();
+    assert_eq!(proof.head(Head::Missing, at(2), SERVER_TIME), Err(GapCause::Missing));
+}
