@@ -172,8 +172,8 @@ impl Follower {
         self
     }
 
-    /// Adds a second source of truth, which is read at the start, after every loss, on a schedule,
-    /// and when a [`Reload`] asks for it. It closes gaps in the streams, and only adds to the
+    /// Adds a second source of truth, which is read at the start, after the first replay, after every
+    /// loss, on a schedule, and when a [`Reload`] asks for it. It closes gaps in the streams, and only adds to the
     /// state.
     pub fn with_baseline(mut self, baseline: impl Baseline + 'static) -> Self {
         self.baseline = Some(Box::new(baseline));
