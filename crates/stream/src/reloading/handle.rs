@@ -91,7 +91,8 @@ impl Reload {
     }
 
     /// Begins to read the streams from their first entries again, and the baseline completely if
-    /// there is one. Does not wait for the end, which [`Revocations::follower`] reports.
+    /// there is one. Does not wait for the end, which
+    /// [`Revocations::follower`](caracal_revocation_state::Revocations::follower) reports.
     ///
     /// A reload only adds to the state. It uses connections of its own. The follower goes on at the
     /// same time, so new messages take effect as fast as before. One reload runs at a time.
