@@ -108,6 +108,8 @@ mod tests {
         std::fs::write(&path, b"1234").unwrap();
         assert_eq!(read(&path, 4).unwrap().unwrap(), b"1234");
         assert_eq!(read(&path, 3).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        let below = read(&path.join("below"), 4).unwrap_err();
+        assert_ne!(below.kind(), io::ErrorKind::NotFound, "the folder is a file");
         assert_ne!(read(folder.path(), 4).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
