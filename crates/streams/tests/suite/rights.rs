@@ -98,7 +98,7 @@ fn shows_the_same_rights_in_every_place() {
         acl::SELECT,
     ];
     // Mentioned in the text as rights that a follower must not have, and in an exercise.
-    let others = ["+xadd", "+del", "+xtrim", "+psync +sync"];
+    let others = ["+xadd", "+del", "+xtrim", "+psync"];
     let mut places = vec!["README.md".to_owned()];
     for folder in ["docs", "ops"] {
         for entry in std::fs::read_dir(repository(folder)).unwrap() {
