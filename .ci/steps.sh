@@ -105,7 +105,7 @@ step_chaos() {
     # server, a rotated key, re-used ids, a server without streams, re-cut messages, a foreign
     # snapshot, a stepped clock, large messages and answers that are cut; docs/chaos.md says how to
     # run more.
-    cargo run --quiet --locked -p chaos -- --seed 639 --schedules 2 --jobs 2
+    cargo run --quiet --locked -p chaos -- --seed 639 --schedules 2 --jobs 2 --again 2
 }
 
 # backends: a verifier in a build with both crypto backends

@@ -68,6 +68,9 @@ struct Arguments {
     /// The number of schedules that run at the same time.
     #[arg(long, default_value_t = 4)]
     jobs: usize,
+    /// How many times a schedule runs again if it broke nothing but limits of time.
+    #[arg(long, default_value_t = 0)]
+    again: usize,
     /// Inject only these kinds of faults.
     #[arg(long, value_delimiter = ',')]
     only: Vec<Kind>,
@@ -184,7 +187,20 @@ fn schedule(arguments: &Arguments, seed: u64) -> Schedule {
     Schedule::generate(seed, &frame)
 }
 
+/// Runs one schedule, and again as often as the arguments allow.
 async fn one(arguments: &Arguments, seed: u64) -> Result<Report, Failure> {
+    let mut report = once(arguments, seed).await?;
+    for _ in 0..arguments.again {
+        if report.passed || !report.verdict.may_be_slowness() {
+            break;
+        }
+        eprintln!("{report}\nseed {seed} broke nothing but limits of time, and runs again");
+        report = once(arguments, seed).await?;
+    }
+    Ok(report)
+}
+
+async fn once(arguments: &Arguments, seed: u64) -> Result<Report, Failure> {
     let schedule = schedule(arguments, seed);
     let extent = Extent {
         length: Duration::from_secs(arguments.seconds),

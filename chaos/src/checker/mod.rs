@@ -152,6 +152,14 @@ impl Rule {
     }
 }
 
+impl Verdict {
+    /// Returns `true` if a slow machine may be the only reason for the broken rules.
+    pub fn may_be_slowness(&self) -> bool {
+        let mut rules = self.violations.iter().map(|violation| violation.rule);
+        rules.all(|rule| rule == Rule::TooSlow || !rule.holds_on_slow_machine())
+    }
+}
+
 /// Checks a history. If the machine was too slow, only the rules without a time limit count.
 pub fn check(history: &History) -> Verdict {
     let index = HistoryIndex::of(history);
