@@ -139,7 +139,9 @@ impl Run {
 
 /// Runs one schedule without this rule.
 fn run(program: &Path, rule: &Rule, seed: u64, without: &str) -> Run {
-    let keep = program.with_file_name(format!("without-{without}-{}", rule.mark));
+    // A folder of its own: schedules with one seed run at the same time.
+    let schedule = format!("{}-{}-{}", rule.faults, rule.with, rule.steps);
+    let keep = program.with_file_name(format!("without-{without}-{}-{schedule}", rule.mark));
     let output = Command::new(program)
         .env(WITHOUT, without)
         .args(["--schedules", "1", "--seconds", "5", "--json"])
