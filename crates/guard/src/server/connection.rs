@@ -142,9 +142,10 @@ async fn wait<C: Future>(
 /// its bytes in the stream.
 pub(super) async fn first_version(stream: &TcpStream) -> io::Result<Version> {
     const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    /// The time until the next look, if only a part of the preface has arrived.
+    /// The time until the next look, if only a part of the preface has arrived. It doubles with each
+    /// look, so that many clients that send no more cost little.
     const PAUSE: Duration = Duration::from_millis(5);
-    let mut start = [0; PREFACE.len()];
+    let (mut start, mut pause) = ([0; PREFACE.len()], PAUSE);
     loop {
         let length = stream.peek(&mut start).await?;
         let arrived = start.get(..length).unwrap_or_default();
@@ -154,7 +155,8 @@ pub(super) async fn first_version(stream: &TcpStream) -> io::Result<Version> {
         if length == PREFACE.len() {
             return Ok(Version::HTTP_2);
         }
-        sleep(PAUSE).await;
+        sleep(pause).await;
+        pause = pause.saturating_mul(2);
     }
 }
 
