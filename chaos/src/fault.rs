@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
+use crate::schedule::Setup;
+
 /// A kind of fault. `--only` accepts these names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
 pub enum Kind {
@@ -72,6 +74,20 @@ pub enum Kind {
     Full,
     /// The wall clock of a reader is set forward or back, and later right again.
     StepClock,
+    /// `kill -9` of a master in a burst of messages. The sentinels, or the other masters, promote its
+    /// replica.
+    LoseMaster,
+    /// SIGSTOP of a master until its replica was promoted, and then SIGCONT.
+    FreezeMaster,
+    /// SIGSTOP of another master of the cluster, which has no replica, and later SIGCONT.
+    FreezeOther,
+    /// Readers, the primary and one sentinel are on one side of a partition. On the other side, two
+    /// sentinels promote the replica, and publishers write to it.
+    LeftBehind,
+    /// Readers cannot reach one or two of the three sentinels or masters.
+    CutQuorum,
+    /// The slot of a stream moves to another master and back, while messages are published.
+    MoveSlot,
 }
 
 /// A fault, with every parameter chosen before it is injected.
@@ -137,7 +153,37 @@ impl Kind {
         Self::ForeignSnapshot,
         Self::Full,
         Self::StepClock,
+        Self::LoseMaster,
+        Self::FreezeMaster,
+        Self::FreezeOther,
+        Self::LeftBehind,
+        Self::CutQuorum,
+        Self::MoveSlot,
     ];
+
+    /// Returns `true` if the fault can occur with these servers.
+    pub const fn occurs_in(self, setup: Setup) -> bool {
+        match self {
+            Self::Cut
+            | Self::Stall
+            | Self::OneWay
+            | Self::Slow
+            | Self::Trim
+            | Self::Delete
+            | Self::Tidy
+            | Self::Forge
+            | Self::RestartReader
+            | Self::FreezeReader
+            | Self::Recut
+            | Self::StepClock => true,
+            Self::LoseMaster | Self::FreezeMaster | Self::CutQuorum => {
+                matches!(setup, Setup::Sentinel | Setup::Cluster)
+            }
+            Self::LeftBehind => matches!(setup, Setup::Sentinel),
+            Self::FreezeOther | Self::MoveSlot => matches!(setup, Setup::Cluster),
+            _ => matches!(setup, Setup::Pair),
+        }
+    }
 
     /// Returns the name that `--only` accepts.
     pub fn label(self) -> String {
@@ -164,6 +210,7 @@ impl Kind {
                 | Self::SlowLine
                 | Self::ForeignSnapshot
                 | Self::Full
+                | Self::LeftBehind
         )
     }
 
@@ -199,20 +246,9 @@ impl Kind {
                 | Self::Failover
                 | Self::LossyFailover
                 | Self::ReusedIds
-        )
-    }
-
-    /// Returns `true` if no proof can reach the affected readers during the fault.
-    pub const fn severs(self) -> bool {
-        matches!(
-            self,
-            Self::Kill
-                | Self::LoseTail
-                | Self::LoseAll
-                | Self::Failover
-                | Self::LossyFailover
-                | Self::Freeze
-                | Self::Cut
+                | Self::LoseMaster
+                | Self::FreezeMaster
+                | Self::LeftBehind
         )
     }
 
@@ -245,7 +281,28 @@ impl Kind {
                 | Self::ForeignSnapshot
                 | Self::Full
                 | Self::StepClock
+                | Self::FreezeOther
+                | Self::CutQuorum
+                | Self::MoveSlot
         )
+    }
+}
+
+impl Fault {
+    /// Returns `true` if no proof can reach the affected readers during the fault.
+    pub const fn severs(&self) -> bool {
+        match self.kind {
+            Kind::Kill
+            | Kind::LoseTail
+            | Kind::LoseAll
+            | Kind::Failover
+            | Kind::LossyFailover
+            | Kind::Freeze
+            | Kind::Cut
+            | Kind::LeftBehind => true,
+            Kind::CutQuorum => self.amount > 1,
+            _ => false,
+        }
     }
 }
 
@@ -270,6 +327,8 @@ impl std::fmt::Display for Fault {
             (Kind::Unprovisioned, Ending::Resumes) => write!(f, ", then provisioned"),
             (Kind::StepClock, Ending::Resumes) => write!(f, ", {} ms back", self.amount),
             (Kind::StepClock, _) => write!(f, ", {} ms forward", self.amount),
+            (Kind::LoseMaster, Ending::Resumes) => write!(f, ", while the replica was frozen"),
+            (Kind::CutQuorum, _) => write!(f, ", {} of 3", self.amount),
             _ => Ok(()),
         }
     }

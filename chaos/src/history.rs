@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::schedule::Setup;
 use crate::time::At;
 
 /// The complete input of the checker.
@@ -11,6 +12,8 @@ use crate::time::At;
 pub struct History {
     #[serde(default)]
     pub seed: u64,
+    #[serde(default)]
+    pub setup: Setup,
     pub promise: Promise,
     /// The Unix time at `At(0)`, in microseconds.
     pub unix_start: u64,

@@ -10,22 +10,27 @@ mod append_only_file;
 mod checker;
 mod clients;
 mod decisions;
+mod elected;
 mod failure;
 mod fault;
+mod fleet;
 mod heartbeat;
 mod held;
 mod history;
 mod inject;
 mod jwks;
 mod keys;
+mod links;
 mod mandates;
 mod message;
+mod owners;
 mod policy;
 mod proxy;
 mod publishers;
 mod quiet;
 mod reader;
 mod readers;
+mod renames;
 mod report;
 mod run;
 mod schedule;
@@ -51,7 +56,7 @@ use fault::Kind;
 use history::Minimum;
 use report::Report;
 use run::Extent;
-use schedule::{Frame, Schedule, Trait};
+use schedule::{Frame, Schedule, Setup, Trait};
 use totals::Totals;
 
 /// Injects faults into a running fleet and checks that every promise held.
@@ -71,6 +76,9 @@ struct Arguments {
     /// How many times a schedule runs again if it broke nothing but limits of time.
     #[arg(long, default_value_t = 0)]
     again: usize,
+    /// The servers of each schedule.
+    #[arg(long, value_enum, default_value_t)]
+    setup: Setup,
     /// Inject only these kinds of faults.
     #[arg(long, value_delimiter = ',')]
     only: Vec<Kind>,
@@ -183,7 +191,8 @@ fn check_again(files: &[PathBuf]) -> Result<ExitCode, Failure> {
 
 fn schedule(arguments: &Arguments, seed: u64) -> Schedule {
     let kinds = if arguments.only.is_empty() { Kind::ALL.to_vec() } else { arguments.only.clone() };
-    let frame = Frame { faults: arguments.faults, kinds, with: arguments.with.clone() };
+    let (setup, faults) = (arguments.setup, arguments.faults);
+    let frame = Frame { setup, faults, kinds, with: arguments.with.clone() };
     Schedule::generate(seed, &frame)
 }
 
@@ -206,7 +215,7 @@ async fn once(arguments: &Arguments, seed: u64) -> Result<Report, Failure> {
         length: Duration::from_secs(arguments.seconds),
         minimum: minimum(arguments.seconds),
     };
-    let folder = arguments.keep.join(format!("seed-{seed}"));
+    let folder = arguments.keep.join(format!("{}-{seed}", arguments.setup.label()));
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;
     }

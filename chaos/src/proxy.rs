@@ -1,4 +1,4 @@
-//! A TCP proxy between a reader and Redis. Its link can be cut, stalled or slowed.
+//! A TCP proxy between a reader and a server. Its link can be cut, stalled or slowed.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use crate::failure::Failure;
+use crate::renames::Renames;
 
 /// The state of the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,14 +68,32 @@ pub struct Proxy {
     accepting: JoinHandle<()>,
 }
 
-impl Proxy {
-    pub async fn to(target: SocketAddr) -> Result<Self, Failure> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?;
+/// The listener of a proxy whose target is not known yet.
+#[derive(Debug)]
+pub struct Socket(TcpListener);
+
+impl Socket {
+    pub async fn bind() -> Result<Self, Failure> {
+        Ok(Self(TcpListener::bind("127.0.0.1:0").await?))
+    }
+
+    pub fn address(&self) -> Result<SocketAddr, Failure> {
+        Ok(self.0.local_addr()?)
+    }
+
+    /// Begins to forward connections, and renames addresses in the answers.
+    pub fn forward(self, target: SocketAddr, renames: Renames) -> Result<Proxy, Failure> {
+        let address = self.address()?;
         let (state, watching) = watch::channel(State { link: Link::Open, target, silent_below: 0 });
         let traffic = Arc::new(Traffic::default());
-        let accepting = tokio::spawn(accept(listener, watching, traffic.clone()));
-        Ok(Self { address, state, traffic, accepting })
+        let accepting = tokio::spawn(accept(self.0, watching, traffic.clone(), renames));
+        Ok(Proxy { address, state, traffic, accepting })
+    }
+}
+
+impl Proxy {
+    pub async fn to(target: SocketAddr) -> Result<Self, Failure> {
+        Socket::bind().await?.forward(target, Renames::default())
     }
 
     pub const fn address(&self) -> SocketAddr {
@@ -110,13 +129,18 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, state: watch::Receiver<State>, traffic: Arc<Traffic>) {
+async fn accept(
+    listener: TcpListener,
+    state: watch::Receiver<State>,
+    traffic: Arc<Traffic>,
+    renames: Renames,
+) {
     let mut connections = JoinSet::new();
     loop {
         let Ok((client, _)) = listener.accept().await else { continue };
         while connections.try_join_next().is_some() {}
         let number = traffic.next.fetch_add(1, Ordering::SeqCst);
-        connections.spawn(serve(client, number, state.clone(), traffic.clone()));
+        connections.spawn(serve(client, number, state.clone(), traffic.clone(), renames.clone()));
     }
 }
 
@@ -125,6 +149,7 @@ async fn serve(
     number: u64,
     mut state: watch::Receiver<State>,
     traffic: Arc<Traffic>,
+    renames: Renames,
 ) {
     // With no linger time, dropping the socket sends a reset.
     let _ = client.set_zero_linger();
@@ -139,7 +164,7 @@ async fn serve(
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let (traffic, answered) = (&*traffic, &AtomicU64::new(0));
-    let pump = Pump { number, traffic, answered };
+    let pump = Pump { number, traffic, answered, renames: &renames };
     let up = pump.copy(from_client, to_server, Direction::ToRedis, state.clone());
     let down = pump.copy(from_server, to_client, Direction::ToReader, state.clone());
     tokio::select! {
@@ -158,6 +183,7 @@ struct Pump<'t> {
     traffic: &'t Traffic,
     /// The number of bytes that Redis has sent since the last request.
     answered: &'t AtomicU64,
+    renames: &'t Renames,
 }
 
 impl Pump<'_> {
@@ -194,6 +220,9 @@ impl Pump<'_> {
                     }
                 }
                 _ => {}
+            }
+            if direction == Direction::ToReader {
+                self.renames.apply(&mut buffer[..read]);
             }
             if to.write_all(&buffer[..read]).await.is_err() {
                 return;

@@ -1,5 +1,6 @@
 //! Publishers: they revoke tokens, retry until Redis acknowledges, and record the time.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,7 +13,7 @@ use crate::failure::Failure;
 use crate::history::{Class, Resumed};
 use crate::mandates::{self, Anchor, ZONE, kid};
 use crate::message::MARK;
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, Setup};
 use crate::server::connect_within;
 use crate::truth::Sent;
 use crate::world::World;
@@ -23,17 +24,17 @@ const DEADLINE: Duration = Duration::from_secs(1);
 /// The time for which a session stays suspended. A token that is issued later must be admitted.
 const SUSPENDED: Duration = Duration::from_millis(3_500);
 
-/// A connection to the current primary.
+/// Connections to the servers of the streams.
 #[derive(Default)]
 pub struct Sender {
     /// `true` if this producer changes its key later than the others.
     is_late: bool,
-    open: Option<(SocketAddr, MultiplexedConnection)>,
+    open: HashMap<SocketAddr, MultiplexedConnection>,
 }
 
 /// Revokes at a fixed pace. After a pause it catches up on the revocations that it owes.
 pub async fn keep_revoking(world: &World, mut rng: Rng, pace: Duration, is_late: bool) -> Failure {
-    let mut sender = Sender { is_late, open: None };
+    let mut sender = Sender { is_late, ..Sender::default() };
     let mut epoch = 0;
     let mut ticks = tokio::time::interval(pace);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
@@ -123,15 +124,15 @@ pub async fn revoke_recut(world: &World) -> Result<(), Failure> {
     let way = Way::Sessions(Anchor::Session);
     let (revocation, token, message) = decide(world, &mut Rng::new(), way, 1)?;
     world.truth.hide(revocation);
-    let stream = message.stream().name();
+    let stream = message.stream();
     let (key, signing) = world.keys.signing(false);
     let mut fields = message.into_fields(Some(&signing), SystemTime::now());
     fields.retain(|(name, _)| name != "session_id");
     for (_, value) in fields.iter_mut().filter(|(name, _)| name == "reason") {
         value.push_str(&format!("\nsession_id={}", Anchor::Session.of(token)));
     }
-    let mut connection = Sender::default().connection(world).await?;
-    let id = add(&mut connection, stream, &world.next_id(), &fields).await?;
+    let mut connection = connect_within(world.owner(stream), DEADLINE).await?;
+    let id = add(&mut connection, world, stream, &world.next_id(), &fields).await?;
     world.truth.acknowledged(revocation, world.clock.now(), Sent { id, key });
     Ok(())
 }
@@ -291,28 +292,26 @@ impl Sender {
         message: MessageBuilder,
         id: &str,
     ) -> Result<Sent, Failure> {
-        let stream = message.stream().name();
+        let stream = message.stream();
         let (key, signing) = world.keys.signing(self.is_late);
         let fields = message.into_fields(Some(&signing), SystemTime::now());
-        let mut connection = self.connection(world).await?;
-        match add(&mut connection, stream, id, &fields).await {
+        let owner = world.owner(stream);
+        let mut connection = self.connection(owner).await?;
+        match add(&mut connection, world, stream, id, &fields).await {
             Ok(id) => Ok(Sent { id, key }),
             Err(error) => {
-                self.open = None;
+                self.open.remove(&owner);
                 Err(error)
             }
         }
     }
 
-    async fn connection(&mut self, world: &World) -> Result<MultiplexedConnection, Failure> {
-        let primary = world.primary();
-        if let Some((server, connection)) = &self.open
-            && *server == primary
-        {
+    async fn connection(&mut self, server: SocketAddr) -> Result<MultiplexedConnection, Failure> {
+        if let Some(connection) = self.open.get(&server) {
             return Ok(connection.clone());
         }
-        let connection = connect_within(primary, DEADLINE).await?;
-        self.open = Some((primary, connection.clone()));
+        let connection = connect_within(server, DEADLINE).await?;
+        self.open.insert(server, connection.clone());
         Ok(connection)
     }
 }
@@ -320,14 +319,21 @@ impl Sender {
 /// Adds an entry, and returns its id.
 async fn add(
     connection: &mut MultiplexedConnection,
-    stream: &str,
+    world: &World,
+    stream: Stream,
     id: &str,
     fields: &[(String, String)],
 ) -> Result<String, Failure> {
-    let mut command = redis::cmd("XADD");
-    command.arg(stream).arg("MAXLEN").arg("~").arg(100_000).arg(id);
-    for (name, value) in fields {
-        command.arg(name).arg(value);
+    let mut commands = redis::pipe();
+    if world.schedule.setup == Setup::Cluster {
+        // The slot may be on its way to this server.
+        commands.cmd("ASKING").ignore();
     }
-    Ok(command.query_async(connection).await?)
+    let add = commands.cmd("XADD").arg(stream.name());
+    add.arg("MAXLEN").arg("~").arg(100_000).arg(id);
+    for (name, value) in fields {
+        add.arg(name).arg(value);
+    }
+    let (id,) = commands.query_async(connection).await?;
+    Ok(id)
 }

@@ -1,4 +1,4 @@
-//! The reader processes, each behind its own proxy.
+//! The reader processes, each behind its own proxies.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, watch};
 use crate::failure::Failure;
 use crate::history::ReaderLife;
 use crate::keys::Keys;
-use crate::proxy::Proxy;
+use crate::links::{Links, Place};
 use crate::reader::{BOUND_MS, DECISIONS, JWKS, LISTENING, POLICY, PUBLIC_KEY, ROOM, STRICT};
 use crate::time::{At, Clock};
 use crate::truth::Truth;
@@ -23,20 +23,19 @@ const ENDS_WITHIN: Duration = Duration::from_secs(60);
 /// The largest age of the contents of a snapshot when its file is written.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(1);
 
-/// One reader. Its proxy stays while its processes change.
+/// One reader. Its links stay while its processes change.
 pub struct Reader {
     pub number: usize,
-    pub proxy: Proxy,
+    pub links: Links,
     aim: Aim,
     process: Mutex<Option<Process>>,
     current: watch::Sender<Option<Current>>,
 }
 
 /// The servers that a reader follows, and how it follows them.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Aim {
-    pub redis: SocketAddr,
-    pub database: u8,
+    pub place: Place,
     /// `REDIS_PRIMARY_URL`, for a reader of a replica.
     pub primary: Option<SocketAddr>,
     /// `true` if the reader keeps a snapshot over a restart.
@@ -79,10 +78,9 @@ pub struct Setting<'s> {
 }
 
 impl Aim {
-    pub const fn at(redis: SocketAddr, snapshot: bool) -> Self {
+    pub const fn at(place: Place, snapshot: bool) -> Self {
         Self {
-            redis,
-            database: 0,
+            place,
             primary: None,
             snapshot,
             foreign_snapshot: false,
@@ -101,9 +99,9 @@ impl Setting<'_> {
 
 impl Reader {
     pub async fn start(number: usize, aim: Aim, with: &Setting<'_>) -> Result<Self, Failure> {
-        let proxy = Proxy::to(aim.redis).await?;
+        let links = Links::to(aim.place.clone()).await?;
         let process = Mutex::default();
-        let reader = Self { number, proxy, aim, process, current: watch::channel(None).0 };
+        let reader = Self { number, links, aim, process, current: watch::channel(None).0 };
         reader.spawn(with).await?;
         Ok(reader)
     }
@@ -175,7 +173,7 @@ impl Reader {
         let recalled = recalled(&snapshot, with.clock).filter(|_| !self.aim.foreign_snapshot);
         let mut child = command
             .arg("reader")
-            .env("REDIS_URL", format!("redis://{}/{}", self.proxy.address(), self.aim.database))
+            .envs(self.links.environment())
             .env(PUBLIC_KEY, with.truth.issuer().public_key())
             .env(JWKS, &with.jwks)
             .env(POLICY, with.policy)

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::checker::{Delay, Verdict, check};
 use crate::history::History;
+use crate::schedule::Setup;
 
 /// The number of violations that are printed.
 const SHOWN: usize = 10;
@@ -14,6 +15,7 @@ const SHOWN: usize = 10;
 pub struct Report {
     pub seed: u64,
     pub passed: bool,
+    pub setup: Setup,
     pub bound_ms: u128,
     pub strict: bool,
     pub baseline: bool,
@@ -28,6 +30,7 @@ impl Report {
         let verdict = check(history);
         Self {
             seed: history.seed,
+            setup: history.setup,
             passed: verdict.violations.is_empty(),
             bound_ms: history.promise.bound.as_millis(),
             strict: history.promise.strict,
@@ -43,9 +46,13 @@ impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let verdict = if self.passed { "passed" } else { "FAILED" };
         write!(f, "seed {}: {verdict} (bound {} ms", self.seed, self.bound_ms)?;
-        for (is_so, word) in
-            [(self.strict, "strict"), (self.baseline, "baseline"), (self.snapshot, "snapshot")]
-        {
+        for (is_so, word) in [
+            (self.setup == Setup::Sentinel, "sentinels"),
+            (self.setup == Setup::Cluster, "cluster"),
+            (self.strict, "strict"),
+            (self.baseline, "baseline"),
+            (self.snapshot, "snapshot"),
+        ] {
             if is_so {
                 write!(f, ", {word}")?;
             }
@@ -106,7 +113,8 @@ impl std::fmt::Display for Report {
         if !self.passed {
             writeln!(
                 f,
-                "  again: cargo run --release -p chaos -- --seed {} --schedules 1",
+                "  again: cargo run --release -p chaos -- --setup {} --seed {} --schedules 1",
+                self.setup.label(),
                 self.seed
             )?;
         }

@@ -68,6 +68,7 @@ pub async fn run(schedule: Schedule, extent: Extent, folder: PathBuf) -> Result<
     requests.sort_by_key(|request| request.sent);
     Ok(History {
         seed: world.schedule.seed,
+        setup: world.schedule.setup,
         promise: Promise {
             strict,
             reload,

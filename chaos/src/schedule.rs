@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use fastrand::Rng;
+use serde::{Deserialize, Serialize};
 
 use crate::fault::{Affected, Ending, Fault, Kind};
 
@@ -11,6 +12,7 @@ use crate::fault::{Affected, Ending, Fault, Kind};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
     pub seed: u64,
+    pub setup: Setup,
     pub readers: usize,
     /// The staleness bound of readers.
     pub bound: Duration,
@@ -32,9 +34,29 @@ pub struct Step {
     pub faults: Vec<Fault>,
 }
 
+/// The servers of a schedule. `--setup` accepts these names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+pub enum Setup {
+    /// A primary and a replica. Only the harness promotes the replica.
+    #[default]
+    Pair,
+    /// A primary and a replica that three sentinels watch.
+    Sentinel,
+    /// A cluster of three masters, one of them with a replica.
+    Cluster,
+}
+
+impl Setup {
+    /// Returns the name that `--setup` accepts.
+    pub fn label(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+}
+
 /// The inputs of a schedule in addition to its seed.
 #[derive(Clone, Debug)]
 pub struct Frame {
+    pub setup: Setup,
     /// The number of steps.
     pub faults: usize,
     /// The kinds to choose from.
@@ -78,6 +100,7 @@ impl Schedule {
         let mut size_group = None;
         for _ in 0..frame.faults {
             let mut kinds = frame.kinds.clone();
+            kinds.retain(|kind| kind.occurs_in(frame.setup));
             kinds.retain(|kind| !(had.contains(kind) || (wiped && kind.wipes())));
             kinds.retain(|kind| {
                 let group = kind.size_group();
@@ -116,16 +139,21 @@ impl Schedule {
                 (any(&Kind::forges), any(&doubted))
             });
         }
-        Self { seed, readers, bound, strict, baseline, snapshot, spread, steps }
+        let setup = frame.setup;
+        Self { seed, setup, readers, bound, strict, baseline, snapshot, spread, steps }
     }
 }
 
 impl std::fmt::Display for Schedule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "seed {} (bound {} ms", self.seed, self.bound.as_millis())?;
-        for (is_so, word) in
-            [(self.strict, "strict"), (self.baseline, "baseline"), (self.snapshot, "snapshot")]
-        {
+        for (is_so, word) in [
+            (self.setup == Setup::Sentinel, "sentinels"),
+            (self.setup == Setup::Cluster, "cluster"),
+            (self.strict, "strict"),
+            (self.baseline, "baseline"),
+            (self.snapshot, "snapshot"),
+        ] {
             if is_so {
                 write!(f, ", {word}")?;
             }
@@ -150,7 +178,11 @@ fn fault(rng: &mut Rng, kind: Kind, bound: Duration, readers: usize) -> Fault {
         | Kind::Oversized
         | Kind::OutputLimit
         | Kind::CutAnswer
-        | Kind::Recut => 0,
+        | Kind::Recut
+        | Kind::LoseMaster
+        | Kind::FreezeMaster
+        | Kind::LeftBehind
+        | Kind::MoveSlot => 0,
         Kind::Flush => rng.u64(0..1_500),
         Kind::IdsBehind => rng.u64(500..2_500),
         Kind::Kill | Kind::LoseTail | Kind::LoseAll | Kind::Failover | Kind::LossyFailover => {
@@ -165,7 +197,9 @@ fn fault(rng: &mut Rng, kind: Kind, bound: Duration, readers: usize) -> Fault {
         | Kind::Cut
         | Kind::Stall
         | Kind::RotatedKey
-        | Kind::StepClock => outage,
+        | Kind::StepClock
+        | Kind::FreezeOther
+        | Kind::CutQuorum => outage,
         Kind::SlowLine => rng.u64(bound + 2_000..bound + 4_000),
         Kind::LaggingReplica => rng.u64(bound + 1_500..bound + 3_000),
         Kind::ReusedIds | Kind::ForeignSnapshot | Kind::Full => bound + 1_500,
@@ -185,6 +219,7 @@ fn fault(rng: &mut Rng, kind: Kind, bound: Duration, readers: usize) -> Fault {
         | Kind::Trim
         | Kind::Delete
         | Kind::SlowLine
+        | Kind::CutQuorum
             if rng.bool() =>
         {
             one
@@ -202,6 +237,10 @@ fn fault(rng: &mut Rng, kind: Kind, bound: Duration, readers: usize) -> Fault {
         Kind::IdsAhead => *pick(rng, &[2_000, 60_000, 3_600_000, 100_000_000]),
         Kind::StepClock => rng.u64(500..45_000),
         Kind::IdsBehind => *pick(rng, &[5_000, 3_600_000, 200_000_000]),
+        Kind::LoseMaster => rng.u64(0..100),
+        Kind::FreezeOther => rng.u64(0..2),
+        Kind::CutQuorum => rng.u64(1..3),
+        Kind::MoveSlot => rng.u64(0..5),
         _ => 0,
     };
     Fault { kind, lasts: Duration::from_millis(lasts), affected, ending, amount }
@@ -215,24 +254,28 @@ fn pick<'t, T>(rng: &mut Rng, from: &'t [T]) -> &'t T {
 mod tests {
     use super::*;
 
-    fn frame() -> Frame {
-        Frame { faults: 8, kinds: Kind::ALL.to_vec(), with: Vec::new() }
+    fn frame(setup: Setup) -> Frame {
+        Frame { setup, faults: 8, kinds: Kind::ALL.to_vec(), with: Vec::new() }
     }
 
     #[test]
     fn same_seed_gives_same_schedule() {
-        assert_eq!(Schedule::generate(7, &frame()), Schedule::generate(7, &frame()));
-        assert_ne!(Schedule::generate(7, &frame()), Schedule::generate(8, &frame()));
+        let generate = |seed| Schedule::generate(seed, &frame(Setup::Pair));
+        assert_eq!(generate(7), generate(7));
+        assert_ne!(generate(7), generate(8));
     }
 
     #[test]
     fn seeds_cover_every_kind_and_wipe_at_most_once() {
         let mut seen = std::collections::HashSet::new();
-        for seed in 0..200 {
-            let schedule = Schedule::generate(seed, &frame());
+        for (seed, setup) in
+            (0..200).flat_map(|seed| Setup::value_variants().iter().map(move |setup| (seed, setup)))
+        {
+            let schedule = Schedule::generate(seed, &frame(*setup));
             let kinds: Vec<_> =
                 schedule.steps.iter().flat_map(|step| &step.faults).map(|f| f.kind).collect();
             assert!(kinds.iter().filter(|kind| kind.wipes()).count() <= 1);
+            assert!(kinds.iter().all(|kind| kind.occurs_in(*setup)));
             for long in Kind::ALL.iter().filter(|kind| kind.is_long()) {
                 assert!(kinds.iter().filter(|kind| *kind == long).count() <= 1);
             }

@@ -15,6 +15,7 @@ use crate::failure::Failure;
 /// The time limit for an answer: longer than the slowest machine needs. Beyond it, the harness has
 /// failed, not the tested code.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(60);
+const IN_STEP_WITHIN: Duration = Duration::from_secs(60);
 
 /// The server writes every command to disk before it acknowledges it. A kill then loses only what
 /// the harness removes.
@@ -33,17 +34,25 @@ const ARGUMENTS: [&str; 10] = [
 
 /// A redis-server whose data the harness can remove.
 #[derive(Debug)]
-pub struct RedisServer(redis_server::RedisServer);
+pub struct RedisServer {
+    server: redis_server::RedisServer,
+    /// The arguments for every start, in addition to the common ones.
+    more: &'static [&'static str],
+}
 
 impl RedisServer {
     pub async fn start(replica_of: Option<SocketAddr>) -> Result<Self, Failure> {
-        let port = replica_of.map(|primary| primary.port().to_string());
-        let mut arguments = ARGUMENTS.to_vec();
-        if let Some(port) = &port {
-            arguments.extend(["--replicaof", "127.0.0.1", port]);
-        }
+        Self::start_with(&[], replica_of).await
+    }
+
+    /// Starts a server with these arguments in addition to the common ones.
+    pub async fn start_with(
+        more: &'static [&'static str],
+        replica_of: Option<SocketAddr>,
+    ) -> Result<Self, Failure> {
         for _ in 0..10 {
-            let mut server = Self(redis_server::RedisServer::launch(&arguments)?);
+            let server = redis_server::RedisServer::launch(&as_str(&arguments(more, replica_of)))?;
+            let mut server = Self { server, more };
             if server.wait_until_up().await? {
                 return Ok(server);
             }
@@ -53,18 +62,18 @@ impl RedisServer {
     }
 
     pub fn address(&self) -> SocketAddr {
-        self.0.address()
+        self.server.address()
     }
 
     pub fn kill(&mut self) -> Result<(), Failure> {
-        Ok(self.0.process().kill()?)
+        Ok(self.server.process().kill()?)
     }
 
     /// Sends SIGTERM, and waits until the server has ended.
     pub async fn stop(&mut self) -> Result<(), Failure> {
-        signal(self.0.process().id(), "-TERM")?;
+        signal(self.server.process().id(), "-TERM")?;
         let deadline = Instant::now() + STARTS_WITHIN;
-        while !self.0.process().has_ended()? {
+        while !self.server.process().has_ended()? {
             if Instant::now() > deadline {
                 return Err("redis-server does not end".into());
             }
@@ -73,11 +82,11 @@ impl RedisServer {
         self.kill()
     }
 
-    /// Starts it again as a primary, with the same port and files.
-    pub async fn restart(&mut self) -> Result<(), Failure> {
+    /// Starts it again with the same port and files, as a primary or as a replica.
+    pub async fn restart(&mut self, replica_of: Option<SocketAddr>) -> Result<(), Failure> {
         let deadline = Instant::now() + STARTS_WITHIN;
         while Instant::now() < deadline {
-            self.0.relaunch(&ARGUMENTS)?;
+            self.server.relaunch(&as_str(&arguments(self.more, replica_of)))?;
             if self.wait_until_up().await? {
                 return Ok(());
             }
@@ -86,11 +95,11 @@ impl RedisServer {
     }
 
     pub fn freeze(&self) {
-        self.0.freeze();
+        self.server.freeze();
     }
 
     pub fn thaw(&self) {
-        self.0.thaw();
+        self.server.thaw();
     }
 
     pub async fn answers(&self) -> bool {
@@ -120,18 +129,18 @@ impl RedisServer {
 
     /// Returns how many connections it has closed because a reply was above their limit.
     pub fn closed_for_size(&self) -> Result<usize, Failure> {
-        let log = std::fs::read_to_string(self.0.folder().join("log"))?;
+        let log = std::fs::read_to_string(self.server.folder().join("log"))?;
         Ok(log.matches("output buffer limits").count())
     }
 
     fn persisted(&self) -> PathBuf {
-        self.0.folder().join("appendonlydir")
+        self.server.folder().join("appendonlydir")
     }
 
     async fn wait_until_up(&mut self) -> Result<bool, Failure> {
         let deadline = Instant::now() + STARTS_WITHIN;
         while Instant::now() < deadline {
-            if self.0.process().has_ended()? {
+            if self.server.process().has_ended()? {
                 return Ok(false);
             }
             if self.answers().await {
@@ -143,14 +152,62 @@ impl RedisServer {
     }
 }
 
-/// Returns `true` if the server answers a PING, and so has loaded its data.
+fn arguments(more: &[&str], replica_of: Option<SocketAddr>) -> Vec<String> {
+    let mut arguments: Vec<String> =
+        ARGUMENTS.iter().chain(more).map(|text| (*text).to_owned()).collect();
+    if let Some(primary) = replica_of {
+        let (host, port) = (primary.ip().to_string(), primary.port().to_string());
+        arguments.extend(["--replicaof".to_owned(), host, port]);
+    }
+    arguments
+}
+
+fn as_str(arguments: &[String]) -> Vec<&str> {
+    arguments.iter().map(String::as_str).collect()
+}
+
+/// Returns `true` if the server answers, and so has loaded its data.
 pub async fn answers(server: SocketAddr) -> bool {
-    let ping = async {
+    let echo = async {
         let mut connection = connect(server).await?;
-        redis::cmd("PING").query_async::<String>(&mut connection).await.map_err(Failure::from)
+        let mut command = redis::cmd("ECHO");
+        command.arg("up").query_async::<String>(&mut connection).await.map_err(Failure::from)
     };
     let within = Duration::from_millis(300);
-    matches!(tokio::time::timeout(within, ping).await, Ok(Ok(pong)) if pong == "PONG")
+    matches!(tokio::time::timeout(within, echo).await, Ok(Ok(text)) if text == "up")
+}
+
+/// Waits until the replica has everything that the primary has.
+pub async fn in_step(primary: SocketAddr, replica: SocketAddr) -> Result<(), Failure> {
+    let deadline = Instant::now() + IN_STEP_WITHIN;
+    while Instant::now() < deadline {
+        // The offset is read first, because the primary continues to write.
+        let written = info(primary, "master_repl_offset").await?;
+        let read = info(replica, "slave_repl_offset").await;
+        let reached = |read: String| Some(read.parse::<u64>().ok()? >= written.parse().ok()?);
+        if read.is_ok_and(|read| reached(read) == Some(true))
+            && info(replica, "master_link_status").await? == "up"
+        {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let (primary, replica) = (replication(primary).await, replication(replica).await);
+    Err(format!("the replica does not catch up: {primary:?}, {replica:?}").into())
+}
+
+async fn replication(server: SocketAddr) -> Result<String, Failure> {
+    let mut connection = connect(server).await?;
+    Ok(redis::cmd("INFO").arg("replication").query_async(&mut connection).await?)
+}
+
+/// Returns a field of `INFO replication`.
+pub async fn info(server: SocketAddr, field: &str) -> Result<String, Failure> {
+    let info = replication(server).await?;
+    info.lines()
+        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))
+        .map(|value| value.trim().to_owned())
+        .ok_or_else(|| format!("INFO replication has no {field}").into())
 }
 
 /// Opens a connection of the harness itself, with a long deadline.

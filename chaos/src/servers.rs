@@ -1,15 +1,14 @@
 //! The primary and its replica, and which of the two servers is which.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
 use crate::failure::Failure;
+use crate::owners::Owners;
 use crate::proxy::{Link, Proxy};
-use crate::server::{RedisServer, connect};
+use crate::server::{RedisServer, connect, in_step, info};
 
-const IN_STEP_WITHIN: Duration = Duration::from_secs(60);
 /// The size of one write that keeps a link busy.
 const PIECE: usize = 64 << 10;
 
@@ -19,39 +18,23 @@ pub struct Servers {
     replica: RedisServer,
     /// The proxy through which the replica reads from the primary.
     replication: Proxy,
-    address: watch::Sender<SocketAddr>,
+    owners: watch::Sender<Owners>,
 }
 
 impl Servers {
-    pub async fn start() -> Result<(Self, watch::Receiver<SocketAddr>), Failure> {
+    pub async fn start() -> Result<(Self, watch::Receiver<Owners>), Failure> {
         let primary = RedisServer::start(None).await?;
         let replication = Proxy::to(primary.address()).await?;
         let replica = RedisServer::start(Some(replication.address())).await?;
-        let (address, watching) = watch::channel(primary.address());
-        let servers = Self { primary, replica, replication, address };
+        let (owners, watching) = watch::channel(Owners::all(primary.address()));
+        let servers = Self { primary, replica, replication, owners };
         servers.in_step().await?;
         Ok((servers, watching))
     }
 
     /// Waits until the replica has everything that the primary has.
     pub async fn in_step(&self) -> Result<(), Failure> {
-        let deadline = Instant::now() + IN_STEP_WITHIN;
-        while Instant::now() < deadline {
-            // The offset is read first, because the primary continues to write.
-            let primary = info(self.primary.address(), "master_repl_offset").await?;
-            let replica = info(self.replica.address(), "slave_repl_offset").await;
-            let reached =
-                |replica: String| Some(replica.parse::<u64>().ok()? >= primary.parse().ok()?);
-            if replica.is_ok_and(|replica| reached(replica) == Some(true))
-                && info(self.replica.address(), "master_link_status").await? == "up"
-            {
-                return Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        let primary = replication(self.primary.address()).await;
-        let replica = replication(self.replica.address()).await;
-        Err(format!("the replica does not catch up: {primary:?}, {replica:?}").into())
+        in_step(self.primary.address(), self.replica.address()).await
     }
 
     /// Cuts the replica off from the primary.
@@ -100,7 +83,7 @@ impl Servers {
         if info(address, "role").await? != "master" {
             return Err("the replica was not promoted".into());
         }
-        self.address.send_replace(address);
+        self.owners.send_replace(Owners::all(address));
         Ok(address)
     }
 
@@ -110,18 +93,4 @@ impl Servers {
         self.replica = RedisServer::start(Some(self.replication.address())).await?;
         Ok(())
     }
-}
-
-async fn replication(server: SocketAddr) -> Result<String, Failure> {
-    let mut connection = connect(server).await?;
-    Ok(redis::cmd("INFO").arg("replication").query_async(&mut connection).await?)
-}
-
-/// Returns a field of `INFO replication`.
-async fn info(server: SocketAddr, field: &str) -> Result<String, Failure> {
-    let info = replication(server).await?;
-    info.lines()
-        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))
-        .map(|value| value.trim().to_owned())
-        .ok_or_else(|| format!("INFO replication has no {field}").into())
 }

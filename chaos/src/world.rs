@@ -9,14 +9,18 @@ use caracal_revocation::wire::Stream;
 use tokio::sync::{Mutex, RwLock, watch};
 
 use crate::decisions::Decisions;
+use crate::elected::Elected;
 use crate::failure::Failure;
+use crate::fleet::Fleet;
 use crate::history::Lost;
 use crate::jwks::Jwks;
 use crate::keys::Keys;
+use crate::links::Place;
 use crate::message::{MARK, id_behind, parse_id};
+use crate::owners::Owners;
 use crate::policy::PolicyFile;
 use crate::readers::{Aim, Reader, Setting};
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, Setup};
 use crate::server::connect;
 use crate::servers::Servers;
 use crate::time::{At, Clock};
@@ -31,8 +35,10 @@ pub struct World {
     pub jwks: Jwks,
     pub policy: PolicyFile,
     pub keys: Keys,
-    pub servers: Mutex<Servers>,
-    primary: watch::Receiver<SocketAddr>,
+    pub fleet: Mutex<Fleet>,
+    owners: watch::Receiver<Owners>,
+    /// What readers follow, unless a fault starts one with another target.
+    place: Place,
     pub readers: Vec<Reader>,
     /// The number of readers started, without restarts.
     started: AtomicUsize,
@@ -53,7 +59,20 @@ impl World {
     pub async fn start(schedule: Schedule, folder: PathBuf) -> Result<Self, Failure> {
         let clock = Clock::start();
         let truth = Truth::new();
-        let (servers, primary) = Servers::start().await?;
+        let (fleet, owners) = match schedule.setup {
+            Setup::Pair => {
+                let (servers, owners) = Servers::start().await?;
+                (Fleet::Pair(servers), owners)
+            }
+            Setup::Sentinel => {
+                let (elected, owners) = Elected::with_sentinels().await?;
+                (Fleet::Elected(elected), owners)
+            }
+            Setup::Cluster => {
+                let (elected, owners) = Elected::with_masters().await?;
+                (Fleet::Elected(elected), owners)
+            }
+        };
         let mut world = Self {
             schedule,
             clock,
@@ -62,8 +81,9 @@ impl World {
             jwks: Jwks::start().await?,
             policy: PolicyFile::start(&folder)?,
             keys: Keys::new()?,
-            servers: Mutex::new(servers),
-            primary,
+            place: fleet.place(),
+            fleet: Mutex::new(fleet),
+            owners,
             readers: Vec::new(),
             started: AtomicUsize::new(0),
             databases: AtomicU8::new(0),
@@ -101,8 +121,13 @@ impl World {
     }
 
     /// Returns what readers follow, unless a fault starts one with another target.
-    pub fn usual(&self) -> Aim {
-        Aim::at(self.primary(), self.schedule.snapshot)
+    fn usual(&self) -> Aim {
+        Aim::at(self.place.clone(), self.schedule.snapshot)
+    }
+
+    /// Returns the aim of a reader that follows the primary.
+    pub fn at_primary(&self, snapshot: bool) -> Aim {
+        Aim::at(Place::Server(self.primary(), 0), snapshot)
     }
 
     /// Returns the number of an unused database of the primary.
@@ -124,9 +149,14 @@ impl World {
         }
     }
 
-    /// Returns the address to which publishers write.
+    /// Returns the server to which publishers write the messages of this stream.
+    pub fn owner(&self, stream: Stream) -> SocketAddr {
+        self.owners.borrow().of(stream)
+    }
+
+    /// Returns the server of `sessions.revoke`, and of every stream except in a cluster.
     pub fn primary(&self) -> SocketAddr {
-        *self.primary.borrow()
+        self.owner(Stream::SessionsRevoke)
     }
 
     /// Returns the id that the next message asks for.
@@ -139,15 +169,18 @@ impl World {
 
     /// Creates the streams, as the provisioner does.
     pub async fn provision(&self) -> Result<(), Failure> {
-        provision(self.primary()).await
+        for stream in Stream::ALL {
+            provision(self.owner(stream), &[stream]).await?;
+        }
+        Ok(())
     }
 
     /// Compares the streams with the revocations acknowledged by `upto`. Returns how many the fault
     /// that began at `at` has lost.
     pub async fn record_losses(&self, upto: At, at: At, how: Lost) -> Result<usize, Failure> {
         let mut contents = StreamContents::default();
-        let mut connection = connect(self.primary()).await?;
         for stream in Stream::ALL {
+            let mut connection = connect(self.owner(stream)).await?;
             let entries: Vec<Entry> = redis::cmd("XRANGE")
                 .arg(stream.name())
                 .arg("-")
@@ -159,23 +192,18 @@ impl World {
                 marks.filter_map(|mark| std::str::from_utf8(mark).ok()?.parse::<usize>().ok());
             contents.present.extend(marks);
         }
-        contents.traced_up_to = traced_up_to(&mut connection).await;
+        contents.traced_up_to = traced_up_to(&mut connect(self.primary()).await?).await;
         Ok(self.truth.record_losses(&contents, upto, at, how))
     }
 }
 
-/// Creates the streams, as the provisioner does.
-pub async fn provision(server: SocketAddr) -> Result<(), Failure> {
+/// Creates streams, as the provisioner does.
+pub async fn provision(server: SocketAddr, streams: &[Stream]) -> Result<(), Failure> {
     let mut connection = connect(server).await?;
-    for stream in Stream::ALL {
-        redis::cmd("XGROUP")
-            .arg("CREATE")
-            .arg(stream.name())
-            .arg("provisioned")
-            .arg("$")
-            .arg("MKSTREAM")
-            .exec_async(&mut connection)
-            .await?;
+    for stream in streams {
+        let mut command = redis::cmd("XGROUP");
+        command.arg("CREATE").arg(stream.name()).arg("provisioned").arg("$").arg("MKSTREAM");
+        command.exec_async(&mut connection).await?;
     }
     Ok(())
 }

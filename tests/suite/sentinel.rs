@@ -6,15 +6,17 @@ use std::time::Duration;
 use caracal_revocation::admin::acl;
 use caracal_revocation::state::{OutageCause, UnknownCause};
 use caracal_revocation::{Publisher, Revocations};
+use caracal_test_support::sentinel::{MASTER, Sentinel};
 
 use crate::live::{caught_up, eventually, is_admitted, is_revoked, is_unknown, ready, revoke};
 use crate::redis_server::RedisServer;
-use crate::sentinel_fleet::{MASTER, Sentinel, follow, list, pair, proxies, settings};
+use crate::sentinel_fleet::{follow, list, pair, proxies, settings};
 
 const DURABLE: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "everysec"];
 
 async fn three(primary: &RedisServer, more: &str) -> Vec<Sentinel> {
-    let sentinels: Vec<_> = (0..3).map(|_| Sentinel::start(primary.port(), more)).collect();
+    let sentinels: Vec<_> =
+        (0..3).map(|_| Sentinel::start(primary.port(), more).unwrap()).collect();
     for sentinel in &sentinels {
         sentinel.wait_for_peers(2).await;
     }
@@ -22,7 +24,7 @@ async fn three(primary: &RedisServer, more: &str) -> Vec<Sentinel> {
 }
 
 fn ports(sentinels: &[Sentinel]) -> String {
-    list(sentinels.iter().map(|sentinel| sentinel.port))
+    list(sentinels.iter().map(|sentinel| sentinel.port()))
 }
 
 fn is_stale(revocations: &Revocations) -> bool {
@@ -108,9 +110,9 @@ async fn old_primary_without_majority_is_stale_beyond_the_bound() {
         login("one"),
         first_proxy.port()
     );
-    let mut sentinels = vec![Sentinel::start(primary.port(), &announced)];
-    first_proxy.redirect(sentinels[0].port);
-    sentinels.extend((0..2).map(|_| Sentinel::start(primary.port(), &login("rest"))));
+    let mut sentinels = vec![Sentinel::start(primary.port(), &announced).unwrap()];
+    first_proxy.redirect(sentinels[0].port());
+    sentinels.extend((0..2).map(|_| Sentinel::start(primary.port(), &login("rest")).unwrap()));
     for sentinel in &sentinels {
         sentinel.wait_for_peers(2).await;
     }
@@ -153,9 +155,9 @@ async fn old_primary_without_majority_is_stale_beyond_the_bound() {
     assert!(!is_revoked(&revocations, "there"));
 
     // One more sentinel makes a majority: it knows of the failover.
-    seen[1].redirect(sentinels[1].port);
+    seen[1].redirect(sentinels[1].port());
     eventually("the new primary is read", || is_revoked(&revocations, "there")).await;
-    seen[2].redirect(sentinels[2].port);
+    seen[2].redirect(sentinels[2].port());
     eventually("the view is fresh", || is_unknown(&revocations).is_none()).await;
     assert!(is_revoked(&revocations, "heard"), "known revocations stay");
 }
@@ -180,7 +182,7 @@ async fn finds_late_sentinels_and_reports_unknown_primary_name() {
 
     let sentinels = three(&primary, "").await;
     for (proxy, sentinel) in silent.iter().zip(&sentinels) {
-        proxy.redirect(sentinel.port);
+        proxy.redirect(sentinel.port());
     }
     ready(&revocations).await;
     eventually("the unknown primary name is reported", || {
@@ -203,7 +205,7 @@ async fn sentinels_and_servers_use_separate_logins() {
         "user default off\nuser watcher on >pw-sentinel resetkeys resetchannels -@all {}",
         acl::SENTINEL
     );
-    let sentinel = Sentinel::start(primary.port(), &user);
+    let sentinel = Sentinel::start(primary.port(), &user).unwrap();
     let with = |password| {
         let logins = [
             ("REDIS_USER", "reader"),
@@ -211,7 +213,7 @@ async fn sentinels_and_servers_use_separate_logins() {
             ("REDIS_SENTINEL_USER", "watcher"),
             ("REDIS_SENTINEL_PASSWORD", password),
         ];
-        let list = format!("127.0.0.1:{}", sentinel.port);
+        let list = format!("127.0.0.1:{}", sentinel.port());
         follow(settings(&list, &logins).unwrap(), Duration::from_secs(60))
     };
     let revocations = with("pw-sentinel");
@@ -227,7 +229,7 @@ async fn sentinel_that_marks_primary_down_confirms_nothing() {
     // The server requires a password that the sentinel does not have, so the sentinel marks it as
     // down.
     let primary = RedisServer::start_with(&["--requirepass", "pw"]);
-    let sentinel = Sentinel::start(primary.port(), "");
+    let sentinel = Sentinel::start(primary.port(), "").unwrap();
     let mut connection = sentinel.connection().await;
     let mut flags = String::new();
     while !flags.contains("s_down") {
@@ -239,7 +241,7 @@ async fn sentinel_that_marks_primary_down_confirms_nothing() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let more = [("REDIS_PASSWORD", "pw")];
-    let settings = settings(&list([sentinel.port].into_iter()), &more).unwrap();
+    let settings = settings(&list([sentinel.port()].into_iter()), &more).unwrap();
     let revocations = follow(settings, Duration::from_secs(60));
     eventually("the cause of the outage is reported", || {
         outage(&revocations) == Some(OutageCause::NoPrimary)

@@ -12,7 +12,7 @@ use crate::cluster_fleet::{Cluster, HOME, Move};
 use crate::live::{TIMEOUT, eventually, ring};
 use crate::redis_server::{RedisServer, settings};
 use crate::rights::{captured, denied_commands};
-use crate::sentinel_fleet::{Sentinel, list, pair};
+use crate::sentinel_fleet::{list, pair};
 use crate::tls::allow;
 
 const KEPT: Duration = Duration::from_secs(600);
@@ -186,11 +186,11 @@ async fn replica_is_an_error_and_its_primary_records() {
 #[tokio::test]
 async fn records_on_new_primary_that_sentinels_name() {
     let (mut primary, _replica) = pair(&["--appendonly", "yes"]).await;
-    let sentinels: Vec<_> = (0..3).map(|_| Sentinel::start(primary.port(), "")).collect();
+    let sentinels: Vec<_> = (0..3).map(|_| Sentinel::start(primary.port(), "").unwrap()).collect();
     for sentinel in &sentinels {
         sentinel.wait_for_peers(2).await;
     }
-    let ports = list(sentinels.iter().map(|sentinel| sentinel.port));
+    let ports = list(sentinels.iter().map(|sentinel| sentinel.port()));
     let used = UsedMandates::new(&crate::sentinel_fleet::settings(&ports, &[]).unwrap());
     let before = recovers(&used, "before").await;
     let mut wait = redis::cmd("WAIT");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::history::{GapScope, Injected, Request};
+use crate::schedule::Setup;
 use crate::time::At;
 
 use super::Rule;
@@ -10,6 +11,9 @@ use super::history_index::HistoryIndex;
 
 /// The longest time between two completeness proofs of an unhindered reader.
 const PROVEN_EVERY: Duration = Duration::from_millis(800);
+/// The longest time that sentinels or a cluster add: a proof is as old as the last confirmation of
+/// the primary by a majority.
+const CONFIRMED_EVERY: Duration = Duration::from_secs(1);
 /// The error of a reader's estimate of the server's clock, and so of a message's age.
 const CLOCK_ERROR: Duration = Duration::from_millis(300);
 /// The time for which a message that no accepted key signed explains denials in strict mode.
@@ -58,11 +62,11 @@ pub(super) fn no_policy(index: &HistoryIndex<'_>, request: &Request) -> Result<(
 /// with large replies at least three times in the bound.
 fn proven_every(index: &HistoryIndex<'_>, request: &Request) -> Duration {
     let mut faults = index.history.faults.iter();
-    if faults.any(|fault| fault.enlarges && fault.began <= request.received) {
-        PROVEN_EVERY + index.history.promise.bound / 3
-    } else {
-        PROVEN_EVERY
-    }
+    let enlarged = faults.any(|fault| fault.enlarges && fault.began <= request.received);
+    let is_confirmed = index.history.setup != Setup::Pair;
+    PROVEN_EVERY
+        + if enlarged { index.history.promise.bound / 3 } else { Duration::ZERO }
+        + if is_confirmed { CONFIRMED_EVERY } else { Duration::ZERO }
 }
 
 /// Returns `true` if a failed signature explains a stale view. In strict mode the view is no

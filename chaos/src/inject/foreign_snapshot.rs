@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use caracal_revocation::wire::MessageBuilder;
+use caracal_revocation::wire::{MessageBuilder, Stream};
 use fastrand::Rng;
 
 use super::Outcome;
@@ -12,6 +12,7 @@ use crate::failure::Failure;
 use crate::fault::Fault;
 use crate::history::{Answer, GapScope, Scope};
 use crate::keys::Keys;
+use crate::links::Place;
 use crate::mandates::{Anchor, ZONE};
 use crate::readers::{Aim, Setting};
 use crate::server::{RedisServer, connect};
@@ -28,7 +29,7 @@ pub(super) async fn restore(world: &World, fault: &Fault, began: At) -> Result<O
     let tokens = world.truth.some_good(&mut Rng::new(), TOKENS);
     let number = world.next_number();
     let bytes = foreign(world, &tokens, number).await?;
-    let aim = Aim { foreign_snapshot: true, ..Aim::at(world.primary(), true) };
+    let aim = Aim { foreign_snapshot: true, ..world.at_primary(true) };
     let reader = world.start_reader(aim).await?;
     let asked = async {
         let client = Client::new();
@@ -58,10 +59,12 @@ pub(super) async fn restore(world: &World, fault: &Fault, began: At) -> Result<O
 /// Writes the snapshot of another fleet to the place of the next reader's. Returns its size.
 async fn foreign(world: &World, tokens: &[usize], number: usize) -> Result<u64, Failure> {
     let server = RedisServer::start(None).await?;
-    provision(server.address()).await?;
+    provision(server.address(), &Stream::ALL).await?;
     let keys = Keys::new()?;
     let setting = Setting { keys: &keys, decisions: None, ..world.setting() };
-    let reader = world.start_reader_with(Aim::at(server.address(), true), &setting).await?;
+    let reader = world
+        .start_reader_with(Aim::at(Place::Server(server.address(), 0), true), &setting)
+        .await?;
     let mut connection = connect(server.address()).await?;
     for token in tokens {
         let message = MessageBuilder::revoke(ZONE, "chaos").session(&Anchor::Session.of(*token));

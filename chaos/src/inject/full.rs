@@ -18,7 +18,7 @@ const REVOKED: usize = 3 * ROOM;
 pub(super) async fn fill(world: &World, fault: &Fault, began: At) -> Result<Outcome, Failure> {
     wait_for_revocations(world, At(0), REVOKED).await;
     let present = world.truth.acknowledged_between(At(0), world.clock.now()).len();
-    let aim = Aim { room: Some(ROOM), is_unprovable: true, ..Aim::at(world.primary(), false) };
+    let aim = Aim { room: Some(ROOM), is_unprovable: true, ..world.at_primary(false) };
     let mut effect = None;
     let mut number = 0;
     if present >= REVOKED {

@@ -25,7 +25,7 @@ pub(super) async fn remove_unread(
     fault: &Fault,
     began: At,
 ) -> Result<Outcome, Failure> {
-    affected_readers(world, fault).for_each(|reader| reader.proxy.set(Link::Cut));
+    affected_readers(world, fault).for_each(|reader| reader.links.set(Link::Cut));
     // Data in transit at the time of the cut may still be read.
     tokio::time::sleep(Duration::from_millis(50)).await;
     let cut = world.clock.now();
@@ -33,7 +33,7 @@ pub(super) async fn remove_unread(
     wait_for_revocations(world, cut, 4).await;
     let (removed, lost): (usize, _) = {
         let _gate = world.gate.write().await;
-        let _servers = world.servers.lock().await;
+        let _fleet = world.fleet.lock().await;
         let mut connection = connect(world.primary()).await?;
         let removed = if fault.kind == Kind::Trim {
             command("XTRIM", SESSIONS)
@@ -108,7 +108,7 @@ pub(super) async fn flush(world: &World, fault: &Fault, began: At) -> Result<Out
 
 async fn wipe(world: &World, began: At) -> Result<usize, Failure> {
     let _gate = world.gate.write().await;
-    let _servers = world.servers.lock().await;
+    let _fleet = world.fleet.lock().await;
     let mut connection = connect(world.primary()).await?;
     redis::cmd("FLUSHALL").exec_async(&mut connection).await?;
     world.record_losses(world.clock.now(), began, Lost::Wiped).await
@@ -206,7 +206,7 @@ pub(super) async fn tidy(world: &World, began: At) -> Result<Outcome, Failure> {
         }
     }
     let _gate = world.gate.write().await;
-    let _servers = world.servers.lock().await;
+    let _fleet = world.fleet.lock().await;
     let mut connection = connect(world.primary()).await?;
     let id = newest.id.as_deref().unwrap_or("0");
     let trimmed: usize =

@@ -1,6 +1,7 @@
 //! Injects a fault, and observes its effect.
 
 mod clock;
+mod elected;
 mod extra_readers;
 mod foreign_snapshot;
 mod forgery;
@@ -67,6 +68,12 @@ pub async fn inject(world: &World, fault: &Fault) -> Result<(), Failure> {
         Kind::ForeignSnapshot => foreign_snapshot::restore(world, fault, began).await?,
         Kind::Full => full::fill(world, fault, began).await?,
         Kind::StepClock => clock::step(world, fault, began).await,
+        Kind::LoseMaster => elected::lose_master(world, fault).await?,
+        Kind::FreezeMaster => elected::freeze_master(world).await?,
+        Kind::FreezeOther => elected::freeze_other(world, fault, began).await?,
+        Kind::LeftBehind => elected::leave_behind(world).await?,
+        Kind::CutQuorum => elected::cut_quorum(world, fault, began).await?,
+        Kind::MoveSlot => elected::move_slot(world, fault, began).await?,
     };
     world.truth.injected(Injected {
         kind: fault.kind.label(),
@@ -87,7 +94,7 @@ pub async fn inject(world: &World, fault: &Fault) -> Result<(), Failure> {
         wipes: fault.kind.wipes(),
         forges: fault.kind.forges(),
         enlarges: fault.kind.enlarges(),
-        severs: fault.kind.severs() && outcome.effect.is_some(),
+        severs: fault.severs() && outcome.effect.is_some(),
         suspends: fault.kind == Kind::FreezeReader,
         recuts: fault.kind == Kind::Recut,
         takes_over: fault.kind.takes_over(),

@@ -1,6 +1,5 @@
 //! Faults of the network between readers and Redis.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{Outcome, affected_readers};
@@ -15,7 +14,7 @@ const LATE: Duration = Duration::from_millis(800);
 
 pub(super) async fn cut(world: &World, fault: &Fault, began: At) -> Outcome {
     let before = reset(world, fault);
-    affected_readers(world, fault).for_each(|reader| reader.proxy.set(Link::Cut));
+    affected_readers(world, fault).for_each(|reader| reader.links.set(Link::Cut));
     tokio::time::sleep(fault.lasts).await;
     let ended = open(world, fault);
     let cut = reset(world, fault) - before;
@@ -24,20 +23,18 @@ pub(super) async fn cut(world: &World, fault: &Fault, began: At) -> Outcome {
 
 pub(super) async fn stall(world: &World, fault: &Fault, began: At) -> Outcome {
     let before = held(world, fault);
-    let alive: usize = affected_readers(world, fault)
-        .map(|reader| reader.proxy.traffic().alive.load(Ordering::SeqCst))
-        .sum();
-    affected_readers(world, fault).for_each(|reader| reader.proxy.set(Link::Stalled));
+    let alive: usize = affected_readers(world, fault).map(|reader| reader.links.alive()).sum();
+    affected_readers(world, fault).for_each(|reader| reader.links.set(Link::Stalled));
     tokio::time::sleep(fault.lasts).await;
     let ended = match fault.ending {
         Ending::Resumes => open(world, fault),
         Ending::Resets => {
-            affected_readers(world, fault).for_each(|reader| reader.proxy.set(Link::Cut));
+            affected_readers(world, fault).for_each(|reader| reader.links.set(Link::Cut));
             tokio::time::sleep(Duration::from_millis(100)).await;
             open(world, fault)
         }
         Ending::StaysSilent => {
-            affected_readers(world, fault).for_each(|reader| reader.proxy.open_for_new());
+            affected_readers(world, fault).for_each(|reader| reader.links.open_for_new());
             world.clock.now()
         }
     };
@@ -54,7 +51,7 @@ pub(super) async fn stall(world: &World, fault: &Fault, began: At) -> Outcome {
 /// it proves nothing about them.
 pub(super) async fn one_way(world: &World, fault: &Fault, began: At) -> Outcome {
     let before = held(world, fault);
-    let set = |link| affected_readers(world, fault).for_each(|reader| reader.proxy.set(link));
+    let set = |link| affected_readers(world, fault).for_each(|reader| reader.links.set(link));
     set(Link::Stalled);
     tokio::time::sleep(LATE).await;
     set(Link::OneWay);
@@ -69,7 +66,7 @@ pub(super) async fn one_way(world: &World, fault: &Fault, began: At) -> Outcome 
 pub(super) async fn slow(world: &World, fault: &Fault, began: At) -> Outcome {
     let before = held(world, fault);
     let link = Link::Slow(Duration::from_millis(fault.amount));
-    affected_readers(world, fault).for_each(|reader| reader.proxy.set(link));
+    affected_readers(world, fault).for_each(|reader| reader.links.set(link));
     tokio::time::sleep(fault.lasts).await;
     let ended = open(world, fault);
     let held = held(world, fault) - before;
@@ -87,18 +84,14 @@ fn over(began: At, ended: At, effect: Option<String>) -> Outcome {
 
 /// Opens the links again, and returns the time.
 pub(super) fn open(world: &World, fault: &Fault) -> At {
-    affected_readers(world, fault).for_each(|reader| reader.proxy.set(Link::Open));
+    affected_readers(world, fault).for_each(|reader| reader.links.set(Link::Open));
     world.clock.now()
 }
 
 pub(super) fn reset(world: &World, fault: &Fault) -> u64 {
-    affected_readers(world, fault)
-        .map(|reader| reader.proxy.traffic().reset.load(Ordering::SeqCst))
-        .sum()
+    affected_readers(world, fault).map(|reader| reader.links.reset()).sum()
 }
 
 fn held(world: &World, fault: &Fault) -> u64 {
-    affected_readers(world, fault)
-        .map(|reader| reader.proxy.traffic().held.load(Ordering::SeqCst))
-        .sum()
+    affected_readers(world, fault).map(|reader| reader.links.held()).sum()
 }

@@ -7,6 +7,7 @@ use super::extra_readers::{wait_until_caught_up, while_requesting};
 use crate::failure::Failure;
 use crate::fault::Fault;
 use crate::history::{GapScope, Scope};
+use crate::links::Place;
 use crate::readers::Aim;
 use crate::world::World;
 
@@ -19,10 +20,12 @@ const RECOVERED: Duration = Duration::from_millis(2_500);
 
 /// Sends a burst of data, which delays later messages although bytes keep arriving at the replica.
 pub(super) async fn lag(world: &World, fault: &Fault) -> Result<Outcome, Failure> {
-    let servers = world.servers.lock().await;
+    let mut fleet = world.fleet.lock().await;
+    let servers = fleet.pair()?;
     servers.in_step().await?;
-    let replica = Aim::at(servers.replica(), false);
-    let provable = world.start_reader(Aim { primary: Some(world.primary()), ..replica }).await?;
+    let replica = Aim::at(Place::Server(servers.replica(), 0), false);
+    let provable = Aim { primary: Some(world.primary()), ..replica.clone() };
+    let provable = world.start_reader(provable).await?;
     let unprovable = world.start_reader(Aim { is_unprovable: true, ..replica }).await?;
     let work = async {
         wait_until_caught_up(world, &provable).await?;

@@ -12,7 +12,6 @@ use crate::fault::Fault;
 use crate::history::{GapScope, Lost};
 use crate::message::parse_id;
 use crate::publishers::publish_as;
-use crate::readers::Aim;
 use crate::server::connect;
 use crate::time::At;
 use crate::world::World;
@@ -24,9 +23,10 @@ type Counters = ((u64, u64), u64);
 /// then agree with the snapshot.
 pub(super) async fn reuse(world: &World, fault: &Fault, began: At) -> Result<Outcome, Failure> {
     let setting = world.setting();
-    let reader = world.start_reader(Aim::at(world.primary(), true)).await?;
+    let reader = world.start_reader(world.at_primary(true)).await?;
     wait_until_caught_up(world, &reader).await?;
-    let mut servers = world.servers.lock().await;
+    let mut fleet = world.fleet.lock().await;
+    let servers = fleet.pair()?;
     let (crashed, ended, lost, reused) = {
         let _gate = world.gate.write().await;
         wait_until_newest_denied(world, &reader).await?;
@@ -35,7 +35,7 @@ pub(super) async fn reuse(world: &World, fault: &Fault, began: At) -> Result<Out
         let crashed = world.clock.now();
         servers.primary.kill()?;
         servers.primary.lose_tail(fault.amount)?;
-        servers.primary.restart().await?;
+        servers.primary.restart(None).await?;
         let lost = world.record_losses(crashed, crashed, Lost::ByServer).await?;
         let after = counters(world).await?;
         let mut reused = Vec::new();
@@ -54,7 +54,7 @@ pub(super) async fn reuse(world: &World, fault: &Fault, began: At) -> Result<Out
     // The server's replication id changes once more when the replica reconnects. A reader that
     // started before would then read everything again.
     servers.in_step().await?;
-    drop(servers);
+    drop(fleet);
     reader.spawn(&setting).await?;
     while_requesting(world, &[&reader], tokio::time::sleep(fault.lasts)).await;
     for token in reused.iter().flatten() {

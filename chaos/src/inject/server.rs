@@ -27,7 +27,8 @@ const UNREAD: usize = 3;
 const UNREAD_BYTES: u64 = 2_500;
 
 pub(super) async fn kill(world: &World, fault: &Fault, began: At) -> Result<Outcome, Failure> {
-    let mut servers = world.servers.lock().await;
+    let mut fleet = world.fleet.lock().await;
+    let servers = fleet.pair()?;
     let began =
         if fault.kind != Kind::Kill { leave_unread(world, fault, began).await } else { began };
     servers.primary.kill()?;
@@ -50,7 +51,7 @@ pub(super) async fn kill(world: &World, fault: &Fault, began: At) -> Result<Outc
     };
     // Nothing is acknowledged while it is down.
     let restarted = world.clock.now();
-    servers.primary.restart().await?;
+    servers.primary.restart(None).await?;
     open_links(world);
     let ended = world.clock.now();
     let lost = world.record_losses(restarted, began, Lost::ByServer).await?;
@@ -67,7 +68,8 @@ pub(super) async fn kill(world: &World, fault: &Fault, began: At) -> Result<Outc
 }
 
 pub(super) async fn freeze(world: &World, fault: &Fault, began: At) -> Result<Outcome, Failure> {
-    let servers = world.servers.lock().await;
+    let mut fleet = world.fleet.lock().await;
+    let servers = fleet.pair()?;
     servers.primary.freeze();
     let hung = !servers.primary.answers().await;
     tokio::time::sleep(fault.lasts.saturating_sub(Duration::from_millis(300))).await;
@@ -86,7 +88,8 @@ pub(super) async fn freeze(world: &World, fault: &Fault, began: At) -> Result<Ou
 }
 
 pub(super) async fn fail_over(world: &World, fault: &Fault) -> Result<Outcome, Failure> {
-    let mut servers = world.servers.lock().await;
+    let mut fleet = world.fleet.lock().await;
+    let servers = fleet.pair()?;
     servers.in_step().await?;
     let loses = fault.kind == Kind::LossyFailover;
     let began;
@@ -108,7 +111,7 @@ pub(super) async fn fail_over(world: &World, fault: &Fault) -> Result<Outcome, F
     let old = world.primary();
     let new = servers.promote().await?;
     for reader in &world.readers {
-        reader.proxy.turn_to(new);
+        reader.links.turn_to(new);
     }
     open_links(world);
     while !answers(new).await {
@@ -142,23 +145,23 @@ async fn leave_unread(world: &World, fault: &Fault, began: At) -> At {
         denies(world, reader, newest.token).await;
     }
     let began = world.clock.now();
-    world.readers.iter().for_each(|reader| reader.proxy.set(Link::Cut));
+    world.readers.iter().for_each(|reader| reader.links.set(Link::Cut));
     tokio::time::sleep(IN_TRANSIT).await;
     wait_for_revocations(world, world.clock.now(), UNREAD).await;
     began
 }
 
 fn open_links(world: &World) {
-    world.readers.iter().for_each(|reader| reader.proxy.set(Link::Open));
+    world.readers.iter().for_each(|reader| reader.links.set(Link::Open));
 }
 
 /// Returns the readers that may detect a gap after this many entries were lost.
-fn gap(lost: usize) -> GapScope {
+pub(super) fn gap(lost: usize) -> GapScope {
     if lost > 0 { GapScope::Everyone } else { GapScope::Nobody }
 }
 
 /// Returns how many of these entries a replica lacks.
-async fn missing_on(replica: SocketAddr, entries: &[EntryId]) -> Result<usize, Failure> {
+pub(super) async fn missing_on(replica: SocketAddr, entries: &[EntryId]) -> Result<usize, Failure> {
     let mut connection = connect(replica).await?;
     let mut last = HashMap::new();
     for stream in Stream::ALL {

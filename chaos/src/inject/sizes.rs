@@ -47,7 +47,8 @@ pub(super) async fn output_limit(
     began: At,
 ) -> Result<Outcome, Failure> {
     add(world, Stream::SessionsRevoke, PIECE, PIECES).await?;
-    let servers = world.servers.lock().await;
+    let mut fleet = world.fleet.lock().await;
+    let servers = fleet.pair()?;
     let before = servers.primary.closed_for_size()?;
     limit(world, ANSWER).await?;
     restart(world, fault).await?;
@@ -66,7 +67,7 @@ pub(super) async fn cut_answer(
 ) -> Result<Outcome, Failure> {
     add(world, Stream::SessionsRevoke, PIECE, PIECES).await?;
     let before = reset(world, fault);
-    affected_readers(world, fault).for_each(|reader| reader.proxy.set(Link::Capped(ANSWER)));
+    affected_readers(world, fault).for_each(|reader| reader.links.set(Link::Capped(ANSWER)));
     restart(world, fault).await?;
     let cut = reset(world, fault) - before;
     open(world, fault);
@@ -75,7 +76,7 @@ pub(super) async fn cut_answer(
 
 /// Adds a large message on a slow link. After it is read, the link is fast enough for the rest.
 pub(super) async fn slow_line(world: &World, fault: &Fault, began: At) -> Result<Outcome, Failure> {
-    affected_readers(world, fault).for_each(|reader| reader.proxy.set(Link::Throttled(RATE)));
+    affected_readers(world, fault).for_each(|reader| reader.links.set(Link::Throttled(RATE)));
     add(world, *Rng::new().choice(&QUIET).unwrap_or(&QUIET[0]), HEAD, 1).await?;
     tokio::time::sleep(READ_ONCE).await;
     let outcome = over(world, began, Some(format!("{HEAD} bytes at {RATE} bytes/s")));

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use caracal_revocation::wire::Stream;
 use fastrand::Rng;
 
 use super::Outcome;
@@ -11,6 +12,7 @@ use crate::clients::Client;
 use crate::failure::Failure;
 use crate::fault::{Ending, Fault};
 use crate::history::{GapScope, Scope};
+use crate::links::Place;
 use crate::readers::{Aim, Reader};
 use crate::run::REQUEST_EVERY;
 use crate::server::RedisServer;
@@ -26,18 +28,19 @@ pub(super) async fn follow(world: &World, fault: &Fault, began: At) -> Result<Ou
         Ending::Resumes => Some(RedisServer::start(None).await?),
         Ending::Resets | Ending::StaysSilent => None,
     };
-    let aim = match &server {
-        Some(server) => Aim::at(server.address(), false),
-        None => Aim { database: world.empty_database(), ..Aim::at(world.primary(), false) },
+    let place = match &server {
+        Some(server) => Place::Server(server.address(), 0),
+        None => Place::Server(world.primary(), world.empty_database()),
     };
-    let reader = world.start_reader(Aim { is_unprovable: true, ..aim }).await?;
+    let aim = Aim { is_unprovable: true, ..Aim::at(place, false) };
+    let reader = world.start_reader(aim).await?;
     let life = reader.current().ok_or("the reader is down")?.life;
     while_requesting(world, &[&reader], tokio::time::sleep(fault.lasts)).await;
     let ended = world.clock.now();
     let probes = world.truth.probes_of(life);
     if let Some(server) = &server {
         world.truth.provable(life, world.clock.now());
-        provision(server.address()).await?;
+        provision(server.address(), &Stream::ALL).await?;
         request_good(world, &reader).await;
     }
     reader.kill(&world.setting()).await?;

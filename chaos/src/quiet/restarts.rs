@@ -28,7 +28,7 @@ pub async fn run(
         let stopped = start.elapsed();
         redis.stop().await?;
         tokio::time::sleep(AWAY).await;
-        redis.restart().await?;
+        redis.restart(None).await?;
         restarts.push(Restart { stopped, back: start.elapsed() });
     }
     tokio::time::sleep_until((start + length).into()).await;

@@ -28,6 +28,8 @@ pub mod proxy;
 pub mod redis_server;
 #[cfg(feature = "redis-server")]
 pub mod resp;
+#[cfg(feature = "redis-server")]
+pub mod sentinel;
 #[cfg(feature = "services")]
 pub mod services;
 #[cfg(feature = "signing-key")]

@@ -14,6 +14,7 @@ use crate::history::{
     Answer, Class, GapScope, Held, History, Injected, Late, Loss, Lost, Minimum, Probe, Promise,
     ReaderLife, Request, Resumed, Revocation, Route, Scope, Token,
 };
+use crate::schedule::Setup;
 use crate::time::At;
 
 const UNIX_START: i64 = 1_795_000_000;
@@ -52,6 +53,7 @@ impl Scenario {
         let token = Token { iat: UNIX_START, class: Class::Plain, resumed: None };
         Self(History {
             seed: 0,
+            setup: Setup::Pair,
             promise: Promise {
                 strict: false,
                 reload: None,

@@ -138,6 +138,10 @@ fn reader_whose_clock_is_stepped_may_be_stale() {
     stepped(7.1).breaks(Rule::Unexplained);
     stepped(9.9).passes();
     stepped(10.1).breaks(Rule::Unexplained);
+    // No proof arrives while the reader is cut off.
+    let mut cut = stepped(7.5).cut(5.5, 5.9);
+    cut.0.faults[0].ended = at(20.0);
+    cut.passes();
 }
 
 #[test]
