@@ -1,7 +1,7 @@
 //! Tests that need more than one crate: real Redis servers, real axum and hyper.
 
 use caracal_test_support::{
-    certificates, issuer, mandates, ports, postgres_server, proxy, redis_server, vectors,
+    certificates, issuer, mandates, postgres_server, proxy, redis_server, vectors,
 };
 
 mod baseline;

@@ -7,6 +7,7 @@ use caracal_revocation::admin::acl;
 use caracal_revocation::state::{UseOutcome, UseRecord, UseRecordError};
 use caracal_revocation::stream::UsedMandates;
 use caracal_revocation::wire::Stream;
+use caracal_test_support::sentinel::Sentinel;
 
 use crate::cluster_fleet::{Cluster, HOME, Move};
 use crate::live::{TIMEOUT, eventually, ring};

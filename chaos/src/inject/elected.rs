@@ -1,6 +1,8 @@
 //! Faults of sentinels and of a cluster: a master is gone and its replica takes over, a partition, a
 //! slot that moves.
 
+use std::time::Duration;
+
 use caracal_revocation::wire::Stream;
 use redis::Value;
 
@@ -20,6 +22,9 @@ use crate::world::World;
 
 /// The number of messages that are written while a server is cut off or a slot moves.
 const WRITTEN: usize = 3;
+
+/// A partition lasts this much longer than the bound.
+const BEYOND: Duration = Duration::from_secs(1);
 
 /// Kills the master of `sessions.revoke` in a burst of messages. In a third of the faults, its
 /// replica has none of them.
@@ -134,7 +139,7 @@ pub(super) async fn leave_behind(world: &World) -> Result<Outcome, Failure> {
     wait_for_revocations(world, world.clock.now(), WRITTEN).await;
     let outcome = switch(world, fleet, began).await?;
     // Beyond the bound, readers must deny everything, although the old primary answers.
-    tokio::time::sleep(world.schedule.bound).await;
+    tokio::time::sleep(world.schedule.bound + BEYOND).await;
     for (server, login) in [(&fleet.home, FIRST), (&fleet.replica, OTHERS)] {
         login_is(server, login, "on").await?;
     }

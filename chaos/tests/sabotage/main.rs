@@ -4,7 +4,8 @@
 //! has its own target folder, so it cannot affect a build of the real crates. With every rule in
 //! force, the same schedules must pass.
 //!
-//! By default, it removes a few of the rules. With `CHAOS_SABOTAGE=all` it removes each of them.
+//! By default, it removes a few of the rules. With `CHAOS_SABOTAGE=all` it removes each of them, and
+//! with `CHAOS_SABOTAGE=MARK,…` those with these marks.
 
 mod copy;
 mod marks;
@@ -19,7 +20,8 @@ use rules::{RULES, Rule};
 
 /// The environment variable with the rule that the copy omits.
 const WITHOUT: &str = "CHAOS_WITHOUT";
-/// Set to `all` to remove each rule, and not only those that are marked as short.
+/// Set to `all` to remove each rule, or to the marks of some rules. Otherwise, the test removes those
+/// that are marked as short.
 const EXTENT: &str = "CHAOS_SABOTAGE";
 /// The number of runs in which the absence of a rule must be detected. The exact time of a fault
 /// depends on the machine.
@@ -38,8 +40,8 @@ struct Run {
 #[test]
 fn without_any_one_of_the_safety_rules_a_schedule_fails() {
     let program = copy::build();
-    let all = std::env::var(EXTENT).is_ok_and(|extent| extent == "all");
-    let chosen: Vec<&Rule> = RULES.iter().filter(|rule| all || rule.is_short).collect();
+    let chosen = chosen();
+    assert!(!chosen.is_empty(), "{EXTENT} has no mark of a rule");
     let missed = side_by_side(&chosen, |rule| is_detected(&program, rule));
     assert!(missed.is_empty(), "{}", missed.join("\n\n"));
 }
@@ -47,14 +49,21 @@ fn without_any_one_of_the_safety_rules_a_schedule_fails() {
 #[test]
 fn with_all_safety_rules_the_same_schedules_pass() {
     let program = copy::build();
-    let all = std::env::var(EXTENT).is_ok_and(|extent| extent == "all");
-    let chosen = RULES.iter().filter(|rule| all || rule.is_short);
     // Several rules may have the same schedule.
-    let schedules: BTreeSet<_> =
-        chosen.map(|rule| (rule.faults, rule.with, rule.steps, rule.seed)).collect();
+    let schedules: BTreeSet<_> = chosen()
+        .into_iter()
+        .map(|rule| (rule.setup, rule.faults, rule.with, rule.steps, rule.seed))
+        .collect();
     let schedules: Vec<_> = schedules
         .into_iter()
-        .map(|(faults, with, steps, seed)| Rule { faults, with, steps, seed, ..RULES[0] })
+        .map(|(setup, faults, with, steps, seed)| Rule {
+            setup,
+            faults,
+            with,
+            steps,
+            seed,
+            ..RULES[0]
+        })
         .collect();
     let schedules: Vec<&Rule> = schedules.iter().collect();
     let failed = side_by_side(&schedules, |rule| passes(&program, rule));
@@ -73,6 +82,17 @@ fn every_rule_has_one_mark_in_the_sources() {
     found.retain(|_, places| places.len() == 1);
     found.insert("unheard-of".to_owned(), vec!["a.rs:1".to_owned()]);
     assert!(marks::problems(&found)[1].contains("a.rs:1"), "a mark belongs to no rule");
+}
+
+/// Returns the rules that the test removes.
+fn chosen() -> Vec<&'static Rule> {
+    let extent = std::env::var(EXTENT).ok();
+    let is_chosen = |rule: &&Rule| match extent.as_deref() {
+        None => rule.is_short,
+        Some("all") => true,
+        Some(marks) => marks.split(',').any(|mark| mark == rule.mark),
+    };
+    RULES.iter().filter(is_chosen).collect()
 }
 
 /// Applies a check to each rule, a few at a time. Returns the errors.
@@ -145,7 +165,7 @@ fn run(program: &Path, rule: &Rule, seed: u64, without: &str) -> Run {
     let output = Command::new(program)
         .env(WITHOUT, without)
         .args(["--schedules", "1", "--seconds", "5", "--json"])
-        .args(["--seed", &seed.to_string(), "--only", rule.faults])
+        .args(["--setup", rule.setup, "--seed", &seed.to_string(), "--only", rule.faults])
         .args(["--faults", &rule.steps.to_string()])
         .args(["--with", rule.with])
         .arg("--keep")

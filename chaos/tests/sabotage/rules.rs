@@ -5,6 +5,8 @@ pub struct Rule {
     pub mark: &'static str,
     /// The code that replaces the comment. It removes the rule if `OFF` is true.
     pub without: &'static str,
+    /// The servers, as `--setup` names them.
+    pub setup: &'static str,
     pub faults: &'static str,
     /// The parts that readers run with, as `--with` names them.
     pub with: &'static str,
@@ -20,6 +22,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         mark: "stale-view-denies",
         without: "Ok(_) if OFF => is_full.then_some(Self::Full),",
+        setup: "pair",
         faults: "cut",
         with: "plain",
         steps: 2,
@@ -30,6 +33,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         mark: "unproven-view-denies",
         without: "Err(_) if OFF => None,",
+        setup: "pair",
         faults: "cut,restart-reader",
         with: "plain",
         steps: 3,
@@ -41,6 +45,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         mark: "outage-is-no-revocation",
         without: "if unknown.is_some() && OFF { return deny(DenyReason::Revoked); }",
+        setup: "pair",
         faults: "cut",
         with: "plain",
         steps: 2,
@@ -51,6 +56,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         mark: "gap-raises-horizon",
         without: "if OFF { return; }",
+        setup: "pair",
         faults: "delete",
         with: "plain",
         steps: 2,
@@ -62,6 +68,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         mark: "gap-raises-horizon",
         without: "if OFF { return; }",
+        setup: "pair",
         faults: "lose-all,lose-tail,lossy-failover",
         with: "plain",
         steps: 3,
@@ -72,6 +79,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         mark: "horizon-after-gap",
         without: "if OFF { self.after_gap = false; }",
+        setup: "pair",
         faults: "lose-tail,lossy-failover",
         with: "plain",
         steps: 3,
@@ -82,6 +90,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         mark: "recut-raises-horizon",
         without: "if OFF { return; }",
+        setup: "pair",
         faults: "recut",
         with: "plain",
         steps: 1,
@@ -92,6 +101,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         mark: "full-state-denies",
         without: "Ok(_) if OFF => None,",
+        setup: "pair",
         faults: "full",
         with: "plain",
         steps: 1,
@@ -102,6 +112,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         mark: "snapshot-is-sealed",
         without: "if OFF { return parse(sealed); }",
+        setup: "pair",
         faults: "foreign-snapshot",
         with: "plain",
         steps: 1,
@@ -112,6 +123,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         mark: "revoked-request-is-cut",
         without: "if OFF { return Tasks::new(); }",
+        setup: "pair",
         faults: "tidy",
         with: "plain",
         steps: 3,
@@ -122,6 +134,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         mark: "keys-follow-generation",
         without: "if OFF { return 0; }",
+        setup: "pair",
         faults: "cut",
         with: "plain",
         steps: 1,
@@ -132,6 +145,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         mark: "policy-follows-generation",
         without: "if OFF { return; }",
+        setup: "pair",
         faults: "cut",
         with: "plain",
         steps: 1,
@@ -142,6 +156,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         mark: "two-tokens-are-denied",
         without: "(Some(value), Some(_)) if OFF => Self::split(value).map(Some),",
+        setup: "pair",
         faults: "cut",
         with: "plain",
         steps: 1,
@@ -152,6 +167,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         mark: "index-never-evicts",
         without: "if self.len() > 20 && OFF { return false; }",
+        setup: "pair",
         faults: "cut",
         with: "plain",
         steps: 1,
@@ -167,6 +183,7 @@ pub const RULES: &[Rule] = &[
             }
             _ => read,
         };",
+        setup: "pair",
         faults: "delete",
         with: "plain",
         steps: 2,
@@ -177,6 +194,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         mark: "rereads-after-gap",
         without: "Err(_) if OFF => {}",
+        setup: "pair",
         faults: "ids-behind",
         with: "plain",
         steps: 1,
@@ -188,6 +206,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         mark: "trimmed-before-start-is-missing",
         without: "if OFF { return None; }",
+        setup: "pair",
         faults: "tidy,restart-reader",
         with: "plain",
         steps: 3,
@@ -198,6 +217,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         mark: "proof-is-as-old-as-its-question",
         without: "let sent = if OFF { now } else { sent };",
+        setup: "pair",
         faults: "one-way",
         with: "plain",
         steps: 1,
@@ -212,6 +232,7 @@ pub const RULES: &[Rule] = &[
         } else {
             until
         };",
+        setup: "pair",
         faults: "stall",
         with: "plain",
         steps: 2,
@@ -223,6 +244,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         mark: "silent-connection-is-hedged",
         without: "if OFF && let Some(outcome) = attempts.next().await { return outcome; }",
+        setup: "pair",
         faults: "stall",
         with: "plain",
         steps: 2,
@@ -234,6 +256,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         mark: "only-signed-counts",
         without: "if OFF { return Ok(KeySlot::Unsigned); }",
+        setup: "pair",
         faults: "forge",
         with: "plain",
         steps: 1,
@@ -244,6 +267,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         mark: "baseline-adds-before-closing",
         without: "if OFF { return; }",
+        setup: "pair",
         faults: "trim",
         with: "baseline",
         steps: 2,
@@ -254,6 +278,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         mark: "snapshot-is-restored",
         without: "if OFF { return; }",
+        setup: "pair",
         faults: "cut,restart-reader",
         with: "snapshot",
         steps: 8,
@@ -264,6 +289,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         mark: "reads-from-first-entry",
         without: "cursor: if OFF { at.cursor() } else { StreamId::ZERO },",
+        setup: "pair",
         faults: "reused-ids",
         with: "plain",
         steps: 1,
@@ -274,6 +300,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         mark: "replica-needs-primary",
         without: "None if OFF => (AsOf::Sent, None),",
+        setup: "pair",
         faults: "lagging-replica",
         with: "plain",
         steps: 1,
@@ -284,6 +311,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         mark: "replica-is-as-fresh-as-primary-says",
         without: "Some(_) if OFF => (AsOf::Sent, None),",
+        setup: "pair",
         faults: "lagging-replica",
         with: "plain",
         steps: 1,
@@ -294,6 +322,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         mark: "missing-streams-prove-nothing",
         without: "if OFF { return None; }",
+        setup: "pair",
         faults: "unprovisioned",
         with: "plain",
         steps: 1,
@@ -304,11 +333,24 @@ pub const RULES: &[Rule] = &[
     Rule {
         mark: "strict-denies-after-bad-signature",
         without: "let failing = failing.filter(|_| !OFF);",
+        setup: "pair",
         faults: "rotated-key",
         with: "strict,baseline",
         steps: 1,
         // Readers learn the key later than the bound.
         seed: 3,
+        found_as: "BeyondBound",
+        is_short: false,
+    },
+    // The old primary answers, and publishers write to the one that a majority has chosen.
+    Rule {
+        mark: "majority-confirms-primary",
+        without: "if OFF { return Ok((as_of, None)); }",
+        setup: "sentinel",
+        faults: "left-behind",
+        with: "plain",
+        steps: 1,
+        seed: 1,
         found_as: "BeyondBound",
         is_short: false,
     },

@@ -153,6 +153,7 @@ impl Upstream {
     /// Limits the time up to which the answer is complete to the last time at which a majority
     /// confirmed this primary. Returns an error with it if that is too long ago.
     pub(crate) fn cap(&self, as_of: AsOf) -> Result<(AsOf, Option<LogError>), LogError> {
+        // rule: majority-confirms-primary
         let (Some(monitor), Some(at), Some(sent)) = (&self.monitor, &self.at, self.sent) else {
             return Ok((as_of, None));
         };
