@@ -48,10 +48,15 @@ step_fuzz() {
     done
 }
 
-# chaos-long: forty schedules of injected faults, of new seeds; and each safety rule removed
+# chaos-long: eighty schedules of injected faults, of new seeds; and each safety rule removed
 step_chaos_long() {
     need_servers
     need_cargo nextest 0.9.148
-    cargo run --quiet --release --locked -p chaos -- --seed "$(date +%Y%m%d)00" --schedules 40 --jobs 4
-    CHAOS_SABOTAGE=all cargo nextest run --locked -p chaos safety_rules
+    local setup schedules
+    for setup in pair=40 sentinel=20 cluster=20; do
+        schedules=${setup#*=}
+        cargo run --quiet --release --locked -p chaos -- --setup "${setup%=*}" \
+            --seed "$(date +%Y%m%d)00" --schedules "$schedules" --jobs 4
+    done
+    CHAOS_SABOTAGE=all cargo nextest run --locked -p chaos -E 'binary(sabotage)'
 }

@@ -98,14 +98,18 @@ step_loom() {
         cargo test --quiet --locked -p caracal-revocation-state --lib model
 }
 
-# chaos: two schedules of injected faults
+# chaos: four schedules of injected faults
 step_chaos() {
     need_servers
-    # Side by side, one strict with a baseline and one with snapshots, about 60 s, with losses by the
-    # server, a rotated key, re-used ids, a server without streams, re-cut messages, a foreign
-    # snapshot, a stepped clock, large messages and answers that are cut; docs/chaos.md says how to
-    # run more.
-    cargo run --quiet --locked -p chaos -- --seed 639 --schedules 2 --jobs 2 --again 2
+    # Two side by side, one strict with a baseline and one with snapshots, about 60 s, with losses by
+    # the server, a rotated key, re-used ids, a server without streams, re-cut messages, a foreign
+    # snapshot, a stepped clock, large messages and answers that are cut. Then two more, with a lost
+    # and a frozen master, a partition, and a slot that moves. docs/chaos.md says how to run more.
+    local chaos=(cargo run --quiet --locked -p chaos -- --again 2) pids=() pid
+    "${chaos[@]}" --seed 639 --schedules 2 --jobs 2
+    "${chaos[@]}" --setup sentinel --seed 160 & pids+=($!)
+    "${chaos[@]}" --setup cluster --seed 151 & pids+=($!)
+    for pid in "${pids[@]}"; do wait "$pid"; done
 }
 
 # backends: a verifier in a build with both crypto backends

@@ -62,32 +62,7 @@ impl std::fmt::Display for Report {
             let effect = fault.effect.as_deref().unwrap_or("NO EFFECT");
             writeln!(f, "  {:>10} to {:>10}  {}: {effect}", fault.began, fault.ended, fault.what)?;
         }
-        let counts = &self.verdict.counts;
-        writeln!(
-            f,
-            "  {} faults ({} effective); {} revocations ({} lost by the server, {} wiped, {} \
-             removed)",
-            counts.faults,
-            counts.effective_faults,
-            counts.revocations,
-            counts.lost_by_server,
-            counts.wiped,
-            counts.removed
-        )?;
-        writeln!(
-            f,
-            "  {} requests: {} admitted ({} excused), {} revoked, {} history incomplete, {} \
-             unavailable, {} unanswered; {} responses held open, {} ended by readers",
-            counts.requests,
-            counts.admitted,
-            counts.excused,
-            counts.revoked,
-            counts.history_incomplete,
-            counts.unavailable,
-            counts.unanswered,
-            counts.held,
-            counts.cut
-        )?;
+        write!(f, "{}", self.verdict.counts)?;
         writeln!(
             f,
             "  worst delay {}, in calm {}, worst recovery {}, an idle thread was late by {}",

@@ -51,31 +51,9 @@ impl Totals {
 
 impl std::fmt::Display for Totals {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let counts = &self.counts;
         let all = self.passed + self.failed.len() + self.too_slow.len();
         writeln!(f, "{} of {all} schedules passed", self.passed)?;
-        writeln!(
-            f,
-            "  {} faults ({} effective); {} revocations ({} lost by the server, {} wiped, {} \
-             removed)",
-            counts.faults,
-            counts.effective_faults,
-            counts.revocations,
-            counts.lost_by_server,
-            counts.wiped,
-            counts.removed
-        )?;
-        writeln!(
-            f,
-            "  {} requests: {} admitted ({} excused), {} unanswered; {} responses held open, {} \
-             ended by readers",
-            counts.requests,
-            counts.admitted,
-            counts.excused,
-            counts.unanswered,
-            counts.held,
-            counts.cut
-        )?;
+        write!(f, "{}", self.counts)?;
         write!(
             f,
             "  worst delay {} ms, in calm {} ms, worst recovery {} ms",

@@ -92,6 +92,36 @@ impl std::ops::AddAssign for Counts {
     }
 }
 
+impl std::fmt::Display for Counts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(
+            f,
+            "  {} faults ({} effective); {} revocations ({} lost by the server, {} wiped, {} \
+             removed)",
+            self.faults,
+            self.effective_faults,
+            self.revocations,
+            self.lost_by_server,
+            self.wiped,
+            self.removed
+        )?;
+        writeln!(
+            f,
+            "  {} requests: {} admitted ({} excused), {} revoked, {} history incomplete, {} \
+             unavailable, {} unanswered; {} responses held open, {} ended by readers",
+            self.requests,
+            self.admitted,
+            self.excused,
+            self.revoked,
+            self.history_incomplete,
+            self.unavailable,
+            self.unanswered,
+            self.held,
+            self.cut
+        )
+    }
+}
+
 /// A broken promise, and the event that shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Violation {
