@@ -333,3 +333,18 @@ impl std::fmt::Display for Fault {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_documented() {
+        let page = include_str!("../../docs/chaos.md");
+        let missing: Vec<_> = Kind::ALL
+            .iter()
+            .filter(|kind| !page.contains(&format!("`{}`", kind.label())))
+            .collect();
+        assert!(missing.is_empty(), "docs/chaos.md has no {missing:?}");
+    }
+}
