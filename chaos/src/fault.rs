@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use crate::schedule::Setup;
+use crate::setup::Setup;
 
 /// A kind of fault. `--only` accepts these names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::schedule::Setup;
+use crate::setup::Setup;
 use crate::time::At;
 
 /// The complete input of the checker.

@@ -36,6 +36,7 @@ mod run;
 mod schedule;
 mod server;
 mod servers;
+mod setup;
 mod stepped_clock;
 mod time;
 mod totals;
@@ -56,7 +57,8 @@ use fault::Kind;
 use history::Minimum;
 use report::Report;
 use run::Extent;
-use schedule::{Frame, Schedule, Setup, Trait};
+use schedule::{Frame, Schedule, Trait};
+use setup::Setup;
 use totals::Totals;
 
 /// Injects faults into a running fleet and checks that every promise held.

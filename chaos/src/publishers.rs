@@ -13,8 +13,9 @@ use crate::failure::Failure;
 use crate::history::{Class, Resumed};
 use crate::mandates::{self, Anchor, ZONE, kid};
 use crate::message::MARK;
-use crate::schedule::{Schedule, Setup};
+use crate::schedule::Schedule;
 use crate::server::connect_within;
+use crate::setup::Setup;
 use crate::truth::Sent;
 use crate::world::World;
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::checker::{Delay, Verdict, check};
 use crate::history::History;
-use crate::schedule::Setup;
+use crate::setup::Setup;
 
 /// The number of violations that are printed.
 const SHOWN: usize = 10;

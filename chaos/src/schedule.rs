@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use fastrand::Rng;
-use serde::{Deserialize, Serialize};
 
 use crate::fault::{Affected, Ending, Fault, Kind};
+use crate::setup::Setup;
 
 /// The parameters and the faults of one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,25 +32,6 @@ pub struct Schedule {
 pub struct Step {
     pub pause: Duration,
     pub faults: Vec<Fault>,
-}
-
-/// The servers of a schedule. `--setup` accepts these names.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
-pub enum Setup {
-    /// A primary and a replica. Only the harness promotes the replica.
-    #[default]
-    Pair,
-    /// A primary and a replica that three sentinels watch.
-    Sentinel,
-    /// A cluster of three masters, one of them with a replica.
-    Cluster,
-}
-
-impl Setup {
-    /// Returns the name that `--setup` accepts.
-    pub fn label(self) -> String {
-        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
-    }
 }
 
 /// The inputs of a schedule in addition to its seed.

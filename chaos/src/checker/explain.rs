@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::history::{GapScope, Injected, Request};
-use crate::schedule::Setup;
+use crate::setup::Setup;
 use crate::time::At;
 
 use super::Rule;

@@ -15,8 +15,8 @@ use crate::fault::{Ending, Fault};
 use crate::history::{GapScope, Lost};
 use crate::proxy::Link;
 use crate::publishers::publish_as;
-use crate::schedule::Setup;
 use crate::server::{RedisServer, connect};
+use crate::setup::Setup;
 use crate::time::At;
 use crate::world::World;
 

@@ -14,7 +14,7 @@ use crate::history::{
     Answer, Class, GapScope, Held, History, Injected, Late, Loss, Lost, Minimum, Probe, Promise,
     ReaderLife, Request, Resumed, Revocation, Route, Scope, Token,
 };
-use crate::schedule::Setup;
+use crate::setup::Setup;
 use crate::time::At;
 
 const UNIX_START: i64 = 1_795_000_000;
