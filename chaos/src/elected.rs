@@ -17,7 +17,7 @@ use crate::server::{RedisServer, connect, connect_within, in_step, info};
 
 /// The time limit of each step: longer than the slowest machine needs.
 const AGREE_WITHIN: Duration = Duration::from_secs(60);
-const POLL: Duration = Duration::from_millis(20);
+const POLL: Duration = Duration::from_millis(50);
 /// A server that is down or frozen does not answer a question within this time.
 const ASKED_WITHIN: Duration = Duration::from_millis(300);
 

@@ -16,6 +16,7 @@ use crate::inject::inject;
 use crate::publishers::{keep_revoking, keep_suspending};
 use crate::reader::MARGIN;
 use crate::schedule::Schedule;
+use crate::setup::Setup;
 use crate::time::At;
 use crate::world::World;
 
@@ -25,6 +26,8 @@ const HOLDERS: usize = 4;
 const REVOKE_EVERY: Duration = Duration::from_millis(200);
 pub const REQUEST_EVERY: Duration = Duration::from_millis(40);
 const RECOVERY: Duration = Duration::from_secs(2);
+/// The same with sentinels or a cluster. Readers ask once a second who the primary is.
+const RECOVERY_WITH_ELECTORS: Duration = Duration::from_secs(3);
 /// The extra time for which strict mode denies tokens: their authority may have been re-issued.
 const REISSUED: Duration = Duration::from_secs(120);
 const READY_WITHIN: Duration = Duration::from_secs(120);
@@ -40,6 +43,10 @@ pub struct Extent {
 
 pub async fn run(schedule: Schedule, extent: Extent, folder: PathBuf) -> Result<History, Failure> {
     let (bound, strict) = (schedule.bound, schedule.strict);
+    let recovery = match schedule.setup {
+        Setup::Pair => RECOVERY,
+        Setup::Sentinel | Setup::Cluster => RECOVERY_WITH_ELECTORS,
+    };
     let reload = schedule.baseline.then_some(RELOAD);
     let margin = if strict { MARGIN + REISSUED } else { MARGIN };
     let mut rng = Rng::with_seed(schedule.seed);
@@ -47,7 +54,7 @@ pub async fn run(schedule: Schedule, extent: Extent, folder: PathBuf) -> Result<
     let heartbeat = Heartbeat::start(world.clock);
     if strict && reload.is_none() {
         // In strict mode without a baseline, tokens issued before the start are denied.
-        tokio::time::sleep(margin + RECOVERY).await;
+        tokio::time::sleep(margin + recovery).await;
     }
     world.truth.mint(400, 60)?;
     world.truth.mint_few(&world.jwks)?;
@@ -57,7 +64,7 @@ pub async fn run(schedule: Schedule, extent: Extent, folder: PathBuf) -> Result<
         biased;
         failure = load(&world, &mut rng) => return Err(failure),
         never = heartbeat.watch_task(world.clock) => match never {},
-        done = play(&world, began, extent.length) => done?,
+        done = play(&world, began, extent.length, recovery) => done?,
     }
     sweep(&world).await;
     for reader in &world.readers {
@@ -69,14 +76,7 @@ pub async fn run(schedule: Schedule, extent: Extent, folder: PathBuf) -> Result<
     Ok(History {
         seed: world.schedule.seed,
         setup: world.schedule.setup,
-        promise: Promise {
-            strict,
-            reload,
-            bound,
-            recovery: RECOVERY,
-            margin,
-            minimum: extent.minimum,
-        },
+        promise: Promise { strict, reload, bound, recovery, margin, minimum: extent.minimum },
         unix_start: u64::try_from(world.clock.unix_start().as_micros())?,
         readers: record.lives,
         tokens: record.tokens,
@@ -138,7 +138,12 @@ async fn load(world: &World, rng: &mut Rng) -> Failure {
 }
 
 /// Injects the faults, one step after the other, and waits for the rest of the time.
-async fn play(world: &World, began: At, length: Duration) -> Result<(), Failure> {
+async fn play(
+    world: &World,
+    began: At,
+    length: Duration,
+    recovery: Duration,
+) -> Result<(), Failure> {
     for step in &world.schedule.steps {
         tokio::time::sleep(step.pause).await;
         try_join_all(step.faults.iter().map(|fault| inject(world, fault))).await?;
@@ -146,7 +151,7 @@ async fn play(world: &World, began: At, length: Duration) -> Result<(), Failure>
     let now = world.clock.now();
     let over = world.truth.record().faults.iter().map(|fault| fault.ended).max();
     // Leaves every reader time to recover, even if the schedule is over.
-    let recovered = over.unwrap_or_default().max(now).plus(2 * RECOVERY);
+    let recovered = over.unwrap_or_default().max(now).plus(2 * recovery);
     tokio::time::sleep(began.plus(length).max(recovered).since(now)).await;
     Ok(())
 }
