@@ -1,6 +1,6 @@
 //! Writes the follower's report: the position in each stream, and counts of gaps and signatures.
 
-use caracal_revocation_event::{Stream, StreamId};
+use caracal_revocation_event::Stream;
 use caracal_revocation_state::StreamReport;
 
 use super::state::Fold;
@@ -30,24 +30,25 @@ impl Fold {
 
 fn position(report: &mut StreamReport, track: &Track) {
     report.cursor = track.proof.cursor();
-    // A stream may appear after the server was asked for its head, in the same answer.
-    report.exists = !track.proof.is_unseen() || report.cursor > StreamId::ZERO;
+    report.exists = !track.proof.is_unseen();
     report.proven = track.as_of.filter(|as_of| *as_of != NEVER);
     report.replayed = track.proof.replayed();
 }
 
 #[cfg(test)]
 mod tests {
+    use caracal_revocation_event::StreamId;
+
     use super::*;
     use crate::proof::Proof;
 
     #[test]
-    fn stream_with_a_cursor_exists() {
+    fn stream_with_an_entry_exists() {
         let mut track = Track::new(Proof::since(StreamId::ZERO));
         let mut report = StreamReport::new(Stream::SessionsRevoke);
         position(&mut report, &track);
         assert_eq!((report.cursor, report.exists), (StreamId::ZERO, false));
-        // The answer showed no head, and then an entry.
+        // A stream may appear after the server was asked for its head, in the same answer.
         track.proof.entry(StreamId::new(7, 0)).unwrap();
         position(&mut report, &track);
         assert_eq!((report.cursor, report.exists), (StreamId::new(7, 0), true));

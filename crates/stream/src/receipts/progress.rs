@@ -55,7 +55,8 @@ impl Progress {
         self.changed.notified().await;
     }
 
-    pub(super) fn receipt(&self, replica: &str) -> Receipt {
+    /// Returns the receipt of this replica.
+    pub(crate) fn receipt(&self, replica: &str) -> Receipt {
         let read = self.read();
         let cursors = Stream::ALL.into_iter().zip(read.cursors);
         Receipt::new(replica, cursors, read.applied.iter().copied())

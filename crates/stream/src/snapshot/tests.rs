@@ -192,6 +192,24 @@ fn memory_is_the_oldest_age_of_a_snapshot() {
 }
 
 #[test]
+fn snapshot_from_before_the_monotonic_clock_proves_no_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let keeper = Keeper::new(folder.path().join("snapshot"), ring());
+    let clock = Arc::new(ManualClock::new());
+    clock.advance(Duration::from_secs(60));
+    let revocations = RevocationsWriter::with_clock(Options::default(), clock);
+    let now = revocations.now();
+    let younger = now.monotonic - Duration::from_millis(1);
+    for (age, is_known) in [(younger, true), (now.monotonic, false)] {
+        let as_of = Moment { wall: now.wall - age, ..now };
+        let snapshot = Snapshot::new(position(as_of), as_of, Boot::now(), revocations.image());
+        keeper.keep(&snapshot).unwrap();
+        let restored = keeper.restore(&revocations).unwrap().unwrap();
+        assert_eq!(restored.as_of, is_known.then(|| now.earlier_by(age)));
+    }
+}
+
+#[test]
 fn snapshot_needs_a_key_to_seal_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("snapshot");

@@ -170,3 +170,20 @@ fn ambiguous_message_counts_as_a_loss_only_if_it_was_signed() {
         assert_eq!(scene.fold.writer.horizon().is_some(), is_signed);
     }
 }
+
+#[test]
+fn message_about_keys_is_applied_again_after_a_gap() {
+    let stream = Stream::KeysInvalidate;
+    let mut scene = Scene::new(Options::default());
+    let generation = |scene: &Scene| scene.fold.writer.zone("z-1").keys_generation;
+    for _ in 0..2 {
+        scene.publish_fields(stream, &[("zone_id", "z-1"), ("outbox_id", UUID)]);
+        scene.read();
+        assert_eq!(generation(&scene), 1);
+    }
+    scene.streams[STREAM.index()] = None;
+    (0..2).for_each(|_| scene.read());
+    scene.publish_fields(stream, &[("zone_id", "z-1"), ("outbox_id", UUID)]);
+    scene.read();
+    assert_eq!(generation(&scene), 2);
+}

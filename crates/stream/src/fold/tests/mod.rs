@@ -18,6 +18,7 @@ use crate::log_error::LogError;
 use crate::logged;
 use crate::snapshot::{Checkpoint, RestoredSnapshot};
 
+mod delays;
 mod losses;
 mod reports;
 mod room;
@@ -55,7 +56,11 @@ struct Scene {
     queue: Queue,
     clock: Arc<ManualClock>,
     streams: PerStream<Option<Kept>>,
+    /// The streams that a read asks for.
+    reads: PerStream<bool>,
     identity: Option<Identity>,
+    /// The lead of the server's clock.
+    lead: Duration,
     /// `true` if reads ask for entries only, as they do between two proofs.
     reads_only_entries: bool,
 }
@@ -68,7 +73,16 @@ impl Scene {
         let (dead_letters, queue) = dead_letters::queue();
         let fold = Fold::new(writer, KeyRing::new(key("1a")), dead_letters);
         let streams = PerStream::default().map(|_: ()| Some(Kept::default()));
-        Self { fold, queue, clock, streams, identity: None, reads_only_entries: false }
+        Self {
+            fold,
+            queue,
+            clock,
+            streams,
+            reads: [true; Stream::ALL.len()],
+            identity: None,
+            lead: Duration::ZERO,
+            reads_only_entries: false,
+        }
     }
 
     fn requiring_streams(mut self) -> Self {
@@ -97,6 +111,10 @@ impl Scene {
         self.fold.writer.now()
     }
 
+    fn server_time(&self) -> Duration {
+        self.now().wall + self.lead
+    }
+
     fn entries(&mut self) -> &mut Vec<Entry> {
         &mut self.streams[STREAM.index()].get_or_insert_default().entries
     }
@@ -114,7 +132,7 @@ impl Scene {
     }
 
     fn next_id(&mut self, stream: Stream) -> StreamId {
-        let now = u64::try_from(self.now().wall.as_millis()).unwrap();
+        let now = u64::try_from(self.server_time().as_millis()).unwrap();
         let kept = self.streams[stream.index()].get_or_insert_default();
         let last = kept.entries.last().map_or(StreamId::ZERO, |entry| entry.id);
         StreamId::new(now, 0).max(StreamId::new(last.ms, last.seq + 1))
@@ -158,24 +176,27 @@ impl Scene {
 
     fn try_read(&mut self, sent: Moment, count: usize) -> Result<(), LogError> {
         let now = self.now();
-        let cursors = self.fold.cursors(now.wall);
+        let cursors = self.fold.cursors(self.server_time());
         let mut entries = Vec::new();
-        let mut drained = [true; Stream::ALL.len()];
+        let mut drained = self.reads;
         for ((kept, cursor), drained) in self.streams.iter().zip(cursors).zip(&mut drained) {
-            let Some(kept) = kept else { continue };
+            let Some(kept) = kept.as_ref().filter(|_| *drained) else { continue };
             let mut after = kept.entries.iter().filter(|entry| entry.id > cursor);
             entries.extend(after.by_ref().take(count).cloned());
             *drained = after.next().is_none();
         }
         let is_proof = !self.reads_only_entries;
         let head = |kept: &Option<Kept>| kept.as_ref().map_or(Head::Missing, Kept::head);
-        let heads = self.streams.each_ref().map(|kept| is_proof.then(|| head(kept)));
+        let heads = Stream::ALL.map(|stream| {
+            let is_asked = is_proof && self.reads[stream.index()];
+            is_asked.then(|| head(&self.streams[stream.index()]))
+        });
         let reading = Reading {
-            server_time: is_proof.then_some(now.wall),
+            server_time: is_proof.then_some(self.server_time()),
             as_of: AsOf::Sent,
             freshness_error: None,
             identity: self.identity.clone(),
-            streams: [true; Stream::ALL.len()],
+            streams: self.reads,
             heads,
             entries,
             drained,

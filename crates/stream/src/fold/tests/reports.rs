@@ -170,3 +170,32 @@ fn too_large_message_is_rejected_and_a_loss_only_in_strict_mode() {
         assert_eq!(horizon.is_some_and(|second| second >= published), strict, "{horizon:?}");
     }
 }
+
+#[test]
+fn replay_ratio_is_that_of_the_stream_furthest_behind() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let ratio = || {
+        let all = snapshotter.snapshot().into_vec();
+        let mut named = all
+            .into_iter()
+            .filter(|(key, ..)| key.key().name() == "caracal_revocation_replay_ratio");
+        match named.next() {
+            Some((.., DebugValue::Gauge(ratio))) => ratio.into_inner(),
+            other => panic!("{other:?}"),
+        }
+    };
+    metrics::with_local_recorder(&recorder, || {
+        let mut scene = Scene::new(Options::default());
+        scene.fold.failed(OutageCause::Unreachable, true);
+        assert_eq!(ratio(), 0.0, "nothing was read");
+        for n in 0..5 {
+            scene.publish(&format!("ar-{n}"), &key("1a"));
+            scene.wait(1);
+        }
+        for expected in [0.0, 0.25, 0.5, 0.75, 1.0] {
+            scene.read_at_most(1);
+            assert_eq!(ratio(), expected);
+        }
+    });
+}

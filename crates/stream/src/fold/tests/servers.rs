@@ -79,3 +79,53 @@ fn replica_that_lags_behind_its_own_past_is_an_error() {
     assert_eq!(scene.try_read(now, 1_000), Err(LogError::Behind));
     assert_eq!(scene.fold.writer.losses(), losses);
 }
+
+#[test]
+fn failover_without_a_proven_loss_is_counted_only_in_strict_mode() {
+    for strict in [false, true] {
+        let mut scene = on_primary(strict);
+        let earlier = Some(("history-a".into(), 101));
+        scene.identity = Some(Identity { earlier, ..server("run-b", "history-b", 101) });
+        scene.read();
+        let counted = scene.fold.writer.follower().suspicions.len();
+        assert_eq!(counted, usize::from(strict));
+    }
+}
+
+#[test]
+fn each_stream_of_a_cluster_is_compared_with_its_own_server() {
+    let mut scene = Scene::new(Options::default());
+    scene.fold = scene.fold.split(true);
+    let losses = scene.fold.writer.losses();
+    for _ in 0..2 {
+        for stream in Stream::ALL {
+            scene.reads = Stream::ALL.map(|it| it == stream);
+            scene.identity = Some(server(stream.name(), stream.name(), 100));
+            scene.read();
+        }
+    }
+    assert!(scene.fold.is_tailing());
+    assert_eq!(scene.fold.writer.losses(), losses);
+    scene.identity = Some(server("run-b", "history-b", 3));
+    scene.read();
+    assert!(scene.fold.writer.losses().missing() > losses.missing());
+}
+
+#[test]
+fn time_of_each_server_is_by_its_own_clock() {
+    let mut scene = Scene::new(Options::default());
+    scene.fold = scene.fold.split(true);
+    let only = |stream: Stream| Stream::ALL.map(|it| it == stream);
+    let servers =
+        [(Stream::SessionsRevoke, 3_600 * SECOND), (Stream::AgentsLifecycle, 60 * SECOND)];
+    for (stream, lead) in servers {
+        (scene.reads, scene.lead) = (only(stream), lead);
+        scene.read();
+    }
+    scene.wait(10);
+    let now = scene.now();
+    for (stream, lead) in servers {
+        let time = scene.fold.latest_server_time(only(stream), now);
+        assert!(time.abs_diff(now.wall + lead) < SECOND / 100, "{stream}: {time:?}");
+    }
+}
