@@ -90,6 +90,7 @@ mod tests {
             (0, -NOW, Some(DenyReason::Expired)),
         ] {
             assert_eq!(fault(NOW + iat, NOW + exp, at(NOW)), reason, "{iat}, {exp}");
+            assert_eq!(holds(NOW + iat, NOW + exp, at(NOW)), reason.is_none(), "{iat}, {exp}");
         }
         let extremes = [i64::MIN, i64::MIN + 1, -1, 0, 1, i64::MAX - 1, i64::MAX];
         for iat in extremes {

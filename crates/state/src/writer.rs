@@ -204,6 +204,19 @@ mod tests {
     }
 
     #[test]
+    fn gap_makes_keys_or_policies_of_every_zone_stale() {
+        let revocations = RevocationsWriter::new(Options::default());
+        let generations = || {
+            let zone = revocations.zone("z-1");
+            (zone.keys_generation, zone.policy_generation)
+        };
+        revocations.forget_all_keys();
+        assert_eq!(generations(), (1, 0));
+        revocations.reload_all_policies();
+        assert_eq!(generations(), (1, 1));
+    }
+
+    #[test]
     fn lengthens_memory_shorter_than_a_mandate() {
         let short = Options { memory: Duration::from_secs(1), ..Options::default() };
         assert_eq!(RevocationsWriter::new(short).options().memory, SHORTEST_MEMORY);

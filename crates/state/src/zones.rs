@@ -232,6 +232,16 @@ mod tests {
     }
 
     #[test]
+    fn each_invalidation_of_keys_counts() {
+        let zones = Zones::default();
+        zones.forget_keys("z");
+        zones.forget_all_keys();
+        zones.forget_keys("z");
+        let generation = |zone| zones.view(zone).keys_generation;
+        assert_eq!((generation("z"), generation("other")), (3, 1));
+    }
+
+    #[test]
     fn gap_makes_keys_of_unknown_zones_stale() {
         let zones = Zones::default();
         let before = zones.view("unheard").keys_generation;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use caracal_revocation_state::{
-    Admission, BaselineFact, Checks, Claims, Identity, ManualClock, NotAdmitted, Options,
-    Revocations, RevocationsWriter,
+    Admission, BaselineFact, Checks, Claims, CutPolicy, Identity, ManualClock, NotAdmitted,
+    Options, Revocations, RevocationsWriter,
 };
 
 fn fresh() -> RevocationsWriter {
@@ -38,6 +38,19 @@ fn admission_carries_the_claims_that_were_decided_on() {
         assert_eq!(admission.claims(), Some(&claims("ar-1")));
         assert!(admission.is_by(&revocations) && admission.is_by(&revocations.clone()));
         assert!(!admission.is_by(&other));
+    }
+}
+
+#[test]
+fn admission_carries_the_identity_and_the_handle_of_its_request() {
+    let revocations = fresh();
+    let watch = Arc::new(CutPolicy::new(revocations.reader(), Checks::default()));
+    for identity in identities(&revocations, "ar-1") {
+        assert!(admit(&revocations, &identity).unwrap().running().is_none(), "nothing cuts it");
+        let (checks, now) = (Checks::default(), revocations.now());
+        let admission = revocations.admit(&identity, &checks, now, Some(&watch)).unwrap();
+        assert_eq!(admission.identity().map(Identity::claims), Some(&claims("ar-1")));
+        assert!(admission.running().is_some());
     }
 }
 

@@ -71,6 +71,18 @@ fn full_index_is_unknown_until_there_is_room() {
 }
 
 #[test]
+fn sweeping_every_slice_removes_what_expired() {
+    let (revocations, clock) = full();
+    clock.advance(revocations.options().memory + Duration::from_secs(120));
+    let mut slices = 0;
+    while revocations.entries() > 0 {
+        revocations.sweep_slice(revocations.now());
+        slices += 1;
+        assert!(slices < 100_000, "{} entries are left", revocations.entries());
+    }
+}
+
+#[test]
 fn failing_open_admits_with_a_full_index_except_revoked() {
     let (revocations, _clock) = full();
     revocations.add(&BaselineFact::Revoked("one-too-many"), revocations.now());
