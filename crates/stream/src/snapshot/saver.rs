@@ -99,8 +99,30 @@ fn report(writer: &RevocationsWriter, kept: &Result<(), SnapshotError>) {
 
 #[cfg(test)]
 mod tests {
+    use caracal_revocation_event::KeyRing;
+
     use super::*;
     use crate::logged;
+
+    #[tokio::test]
+    async fn asks_for_no_position_until_the_last_snapshot_is_written() {
+        let keeper = Keeper::new("/nowhere".into(), KeyRing::insecure_accept_unsigned());
+        let writer = RevocationsWriter::new(caracal_revocation_state::Options::default());
+        let mut saver = Saver::new(keeper, Arc::new(writer));
+        let (end, ended) = tokio::sync::oneshot::channel::<()>();
+        saver.writing = Some(tokio::spawn(async { ended.await.unwrap() }));
+        saver.offer(|| panic!("the last snapshot is not complete"));
+        end.send(()).unwrap();
+        while saver.writing.as_ref().is_some_and(|writing| !writing.is_finished()) {
+            tokio::task::yield_now().await;
+        }
+        let mut is_asked = false;
+        saver.offer(|| {
+            is_asked = true;
+            None
+        });
+        assert!(is_asked);
+    }
 
     #[test]
     fn failure_is_logged_once_and_reported_until_a_write_succeeds() {
