@@ -56,3 +56,16 @@ impl LossSuspicion {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_those_of_the_metrics() {
+        let gaps = ["missing", "ids_went_back", "count", "suspected"];
+        assert_eq!(GapCause::ALL.map(GapCause::label), gaps);
+        let suspicions = ["restarted", "failover", "resynced"];
+        assert_eq!(LossSuspicion::ALL.map(LossSuspicion::label), suspicions);
+    }
+}

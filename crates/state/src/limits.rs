@@ -73,3 +73,22 @@ pub(crate) const IDLE_SLEEP: Duration = Duration::from_secs(60 * 60);
 /// The first reading of a process's monotonic clock. It is not zero because a snapshot that the
 /// process restores may be older than the process.
 pub(crate) const HEAD_START: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_those_that_the_documents_name() {
+        for (limit, seconds) in [
+            (LONGEST_LIFETIME, 3_600),
+            (SHORTEST_MEMORY, 3_600 + 120 + 180),
+            (REISSUED, 120),
+            (MEMORY, 86_400),
+            (IDLE_SLEEP, 3_600),
+            (HEAD_START, 86_400),
+        ] {
+            assert_eq!(limit.as_secs(), seconds);
+        }
+    }
+}

@@ -47,3 +47,18 @@ impl ReloadObstacle {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn obstacle_has_the_label_and_the_advice_of_its_cause() {
+        let cause = OutageCause::Login;
+        let outage = ReloadObstacle::Outage(cause);
+        assert_eq!((outage.label(), outage.advice()), (cause.label(), cause.advice()));
+        let nobody = ReloadObstacle::NoFollower;
+        assert_eq!(nobody.label(), "no_follower");
+        assert!(nobody.advice().contains("restart the process"));
+    }
+}

@@ -175,3 +175,31 @@ impl Report {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn tally_counts_events_and_keeps_the_time_of_the_last() {
+        let at = |seconds| Moment { monotonic: Duration::from_secs(seconds), wall: Duration::ZERO };
+        let mut tally = Tally::default();
+        tally.add(at(1));
+        tally.add(at(2));
+        assert_eq!((tally.count, tally.last), (2, Some(at(2))));
+    }
+
+    #[test]
+    fn reload_is_complete_once_it_ended_without_an_error() {
+        let now = Moment { monotonic: Duration::ZERO, wall: Duration::ZERO };
+        let begun = ReloadReport::begun(now);
+        assert!(!begun.is_complete());
+        let ended = ReloadReport { ended: Some(now), ..begun };
+        assert!(ended.is_complete());
+        let no_streams = ReloadReport { streams_error: Some(OutageCause::Tls), ..ended.clone() };
+        let no_baseline = ReloadReport { baseline_error: Some("error".into()), ..ended };
+        assert!(!no_streams.is_complete() && !no_baseline.is_complete());
+    }
+}
