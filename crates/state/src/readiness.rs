@@ -99,3 +99,15 @@ impl Degraded {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_of_an_alarm_names_the_setting() {
+        for alarm in Degraded::ALL {
+            assert!(alarm.advice().contains("STREAMS_HMAC_KEY"));
+        }
+    }
+}

@@ -217,6 +217,15 @@ mod tests {
     }
 
     #[test]
+    fn reader_sees_the_report_of_the_follower() {
+        let revocations = RevocationsWriter::new(Options::default());
+        let reader = revocations.reader();
+        let before = reader.follower();
+        revocations.report(|report| report.has_ended = true);
+        assert_eq!((before.has_ended, reader.follower().has_ended), (false, true));
+    }
+
+    #[test]
     fn lengthens_memory_shorter_than_a_mandate() {
         let short = Options { memory: Duration::from_secs(1), ..Options::default() };
         assert_eq!(RevocationsWriter::new(short).options().memory, SHORTEST_MEMORY);

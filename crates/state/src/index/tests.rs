@@ -207,4 +207,45 @@ fn import_makes_room_once() {
     assert!((0..20_000).all(|n| holds(&restored, &format!("id-{n}"))));
     let filter = Filter::for_keys(20_000 + 10_000 + SPARE_KEYS);
     assert_eq!(sizes(&restored), (filter.capacity(), 20_000, false));
+    assert!(restored.bytes() < 2 * index.bytes(), "{} bytes", restored.bytes());
+}
+
+#[test]
+fn import_leaves_no_rebuild_to_later_writes() {
+    let index = Index::with_room_for(100_000);
+    for n in 0..3_000 {
+        index.revoke(index.digest(&format!("id-{n}")), Minute::new(9));
+    }
+    // So many sessions that the last one fills the filter, which has room for the anchors.
+    let room = Filter::for_keys(3_000 + 1_500 + SPARE_KEYS).capacity();
+    for n in 3_000..=room {
+        index.suspend(index.digest(&format!("id-{n}")), Minute::new(9), |_| {});
+    }
+    let (revoked, sessions) = index.export(Minute::new(0));
+    let restored = Index::with_room_for(100_000);
+    assert!(restored.adopt(index.keys()));
+    restored.import(&revoked, &sessions, Minute::new(0), 100);
+    let (capacity, filtered, is_rebuilding) = sizes(&restored);
+    assert!(capacity > room, "the filter was rebuilt");
+    assert_eq!((filtered, is_rebuilding), (room + 1, false));
+}
+
+#[test]
+fn each_step_of_a_rebuild_adds_few_digests() {
+    let index = Index::with_room_for(100_000);
+    for n in 0..20_000 {
+        index.revoke(index.digest(&format!("id-{n}")), Minute::new(9));
+    }
+    let mut writer = lock(&index.writer);
+    writer.rebuild = Some(Rebuild::for_keys(20_000));
+    let mut before = 0;
+    while writer.rebuild.is_some() {
+        index.step_rebuild(&mut writer);
+        if let Some(Rebuild::Filling { filtered, .. }) = writer.rebuild {
+            // The last shard of a step is added as a whole.
+            assert!((STEP..STEP + 100).contains(&(filtered - before)), "{before}, {filtered}");
+            before = filtered;
+        }
+    }
+    assert!(before > 18 * STEP);
 }
