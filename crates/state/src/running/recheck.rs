@@ -14,8 +14,7 @@ pub(super) fn recheck(anchors: &AnchorSet, watch: &CutPolicy, now: Moment) -> Op
     let (state, checks) = (&watch.state, &watch.checks);
     // In the order of `Revocations::decide`, for the same reason.
     let staleness = state.freshness.staleness_at(now);
-    let fails_closed = !checks.fail_open_unknown;
-    let is_full = state.index.is_full() && fails_closed;
+    let is_full = state.index.is_full();
     let horizons = state.horizon.heights(now);
     let epoch_is_stale = state.epoch_is_stale(anchors.zone.as_deref(), anchors.epoch, checks);
     let found = anchors.find(&state.index, checks.chain);
@@ -35,13 +34,12 @@ pub(super) fn recheck(anchors: &AnchorSet, watch: &CutPolicy, now: Moment) -> Op
             .map(|second| state.options.height(second, anchors.has_earlier_hops)),
         fail_open: false,
     };
-    let unknown = match verdict(&facts) {
-        Verdict::Denied(denial) => return Some(Cut::Denied(denial)),
-        Verdict::Unknown(unknown) => Some(unknown),
-        Verdict::Admitted(_) => None,
-    };
+    if let Verdict::Denied(denial) = verdict(&facts) {
+        return Some(Cut::Denied(denial));
+    }
     if UnixSeconds::of(now) >= watch.deadline(anchors.exp) {
         return Some(Cut::Expired);
     }
-    UnknownCause::of(staleness, watch.bound?, is_full).or(unknown).map(Cut::Unknown)
+    // A route that fails open has no bound.
+    UnknownCause::of(staleness, watch.bound?, is_full).map(Cut::Unknown)
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use caracal_revocation_event::{KeyRing, Message, Stream};
 
-use super::{Cut, CutPoint, CutPolicy, RequestCancellation};
+use super::{Cut, CutPoint, CutPolicy, RequestCancellation, RevokedSignal};
+use crate::clock::UnixSeconds;
 use crate::{
     AnchorKind, Checks, Claims, DenyReason, Hop, ManualClock, Options, RevocationsWriter,
     UnknownCause,
@@ -307,6 +308,19 @@ fn cleared_horizon_cuts_again_when_raised() {
 }
 
 #[test]
+fn cleared_horizon_still_cuts_tokens_that_no_baseline_decides() {
+    let scene = Scene::new();
+    scene.revocations.raise_horizon(START);
+    assert!(scene.revocations.clear_horizon(scene.revocations.losses()));
+    let watch = Arc::new(scene.watch());
+    let label = |claims: &Claims| watch.start(claims).cut().map(Cut::label);
+    let mut decidable = claims("ar-1");
+    decidable.token_use = Some("resource".into());
+    assert_eq!(label(&decidable), None);
+    assert_eq!(label(&claims("ar-1")), Some("history_incomplete"));
+}
+
+#[test]
 fn exp_cuts_after_its_grace() {
     let scene = Scene::new();
     let mut claims = claims("ar-1");
@@ -378,6 +392,21 @@ fn unknown_state_cuts_only_configured_routes_beyond_the_bound() {
 }
 
 #[test]
+fn request_that_a_new_proof_saved_is_awaited_again() {
+    let scene = Scene::new();
+    let watch = Arc::new(scene.watch().cut_when_unknown());
+    let mut waiting = Waiting::new(watch.start(&full_claims()));
+    let registry = &scene.revocations.state().running;
+    // A search finds the request, and the proof arrives before the request is checked.
+    let overdue = registry.take_overdue(UnixSeconds::new(START), None);
+    assert_eq!((overdue.len(), registry.next().1), (1, None));
+    overdue.iter().for_each(|request| registry.await_again(request));
+    scene.clock.advance(Duration::from_secs(61));
+    scene.revocations.cut_overdue(scene.revocations.now());
+    assert_eq!(waiting.reason(), Some("unknown"));
+}
+
+#[test]
 fn keys_and_policies_cut_nothing() {
     let scene = Scene::new();
     let mut claims = full_claims();
@@ -413,6 +442,26 @@ fn every_part_wakes_and_the_cut_is_reported_once() {
     running.report(CutPoint::Signal);
     let zone = Some("z".to_owned());
     assert_eq!(*reports.lock().unwrap(), [("revoked", CutPoint::Response, zone)]);
+}
+
+#[test]
+fn dropped_part_keeps_no_waker() {
+    let scene = Scene::new();
+    let running = Arc::new(scene.watch()).start(&full_claims());
+    let part = Waiting::new(running.clone());
+    let woken = Arc::clone(&part.woken);
+    drop(part);
+    assert_eq!(Arc::strong_count(&woken), 1);
+    assert_eq!(format!("{running:?}"), "RequestCancellation { cut: None, .. }");
+}
+
+#[test]
+fn handler_may_finish_once_a_part_lets_it() {
+    let scene = Scene::new();
+    let running = Arc::new(scene.watch()).start(&full_claims());
+    assert!(!running.is_let_finish());
+    RevokedSignal(Some(running.clone())).insecure_let_handler_finish();
+    assert!(running.is_let_finish());
 }
 
 #[test]
