@@ -43,7 +43,8 @@ pub(super) fn stale(index: &HistoryIndex<'_>, request: &Request) -> Result<(), R
     if request.received.since(window.began) + proven_every < bound {
         return Err(Rule::Unexplained);
     }
-    within_recovery(index, window.ended, request.sent)
+    // The first proof after it may wait for a large reply.
+    within_recovery(index, window.ended.plus(enlarged(index, request)), request.sent)
 }
 
 /// Returns `Ok` if a fault explains that the policy is too old, or is loaded again.
@@ -58,15 +59,23 @@ pub(super) fn no_policy(index: &HistoryIndex<'_>, request: &Request) -> Result<(
     stale(index, request)
 }
 
-/// Returns the longest time between two proofs of an unhindered reader. A reader asks for counters
-/// with large replies at least three times in the bound.
+/// Returns the longest time between two proofs of an unhindered reader.
 fn proven_every(index: &HistoryIndex<'_>, request: &Request) -> Duration {
-    let mut faults = index.history.faults.iter();
-    let enlarged = faults.any(|fault| fault.enlarges && fault.began <= request.received);
     let is_confirmed = index.history.setup != Setup::Pair;
     PROVEN_EVERY
-        + if enlarged { index.history.promise.bound / 3 } else { Duration::ZERO }
+        + enlarged(index, request)
         + if is_confirmed { CONFIRMED_EVERY } else { Duration::ZERO }
+}
+
+/// Returns how much later a proof may be because of a large message at the start of a stream. A
+/// reader asks for counters with large replies at least three times in the bound.
+fn enlarged(index: &HistoryIndex<'_>, request: &Request) -> Duration {
+    let mut faults = index.history.faults.iter();
+    if faults.any(|fault| fault.enlarges && fault.began <= request.received) {
+        index.history.promise.bound / 3
+    } else {
+        Duration::ZERO
+    }
 }
 
 /// Returns `true` if a failed signature explains a stale view. In strict mode the view is no

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Answer, Rule, Scenario, at};
+use super::{Answer, GapScope, Rule, Scenario, at};
 
 #[test]
 fn outage_longer_than_bound_explains_stale_view() {
@@ -87,4 +87,21 @@ fn running_process_must_answer_within_a_second() {
     suspended(4.0, 4.5).breaks(Rule::Unanswered);
     suspended(5.5, 6.0).breaks(Rule::Unanswered);
     asked().cut(4.0, 5.5).breaks(Rule::Unanswered);
+}
+
+#[test]
+fn large_message_delays_the_first_proof_by_a_third_of_the_bound() {
+    let cut = |seconds| {
+        let scenario = Scenario::new().requested(1.0, 0, Answer::Admitted).cut(5.0, 9.0);
+        scenario.requested(seconds, 0, Answer::Stale)
+    };
+    cut(10.9).passes();
+    cut(11.9).breaks(Rule::SlowRecovery);
+    let enlarged = |seconds| {
+        let mut scenario = cut(seconds).fault(2.0, 2.1, false, GapScope::Nobody);
+        scenario.0.faults[1].enlarges = true;
+        scenario
+    };
+    enlarged(11.9).passes();
+    enlarged(12.1).breaks(Rule::SlowRecovery);
 }
