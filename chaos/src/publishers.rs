@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use caracal_revocation::wire::{DelegationEvent, MessageBuilder, OccurredAt, Stream};
 use fastrand::Rng;
 use redis::aio::MultiplexedConnection;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::failure::Failure;
 use crate::history::{Class, Resumed};
@@ -33,11 +33,18 @@ pub struct Sender {
     open: HashMap<SocketAddr, MultiplexedConnection>,
 }
 
-/// Revokes at a fixed pace. After a pause it catches up on the revocations that it owes.
-pub async fn keep_revoking(world: &World, mut rng: Rng, pace: Duration, is_late: bool) -> Failure {
+/// Revokes at a fixed pace, after a first pause. When it could not publish for a while, it catches up
+/// on the revocations that it owes.
+pub async fn keep_revoking(
+    world: &World,
+    mut rng: Rng,
+    start: Duration,
+    pace: Duration,
+    is_late: bool,
+) -> Failure {
     let mut sender = Sender { is_late, ..Sender::default() };
     let mut epoch = 0;
-    let mut ticks = tokio::time::interval(pace);
+    let mut ticks = interval_at(Instant::now() + start, pace);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     loop {
         ticks.tick().await;

@@ -20,7 +20,7 @@ use crate::setup::Setup;
 use crate::time::At;
 use crate::world::World;
 
-const PUBLISHERS: u64 = 2;
+const PUBLISHERS: u32 = 2;
 /// The number of clients of each reader that hold a response open.
 const HOLDERS: usize = 4;
 const REVOKE_EVERY: Duration = Duration::from_millis(200);
@@ -107,8 +107,11 @@ async fn warm_up(world: &World) -> Result<(), Failure> {
 /// Runs the publishers, the clients and the issuer until dropped. Returns only on a failure of the
 /// harness.
 async fn load(world: &World, rng: &mut Rng) -> Failure {
-    let publishers =
-        (0..PUBLISHERS).map(|number| keep_revoking(world, rng.fork(), REVOKE_EVERY, number > 0));
+    let publishers = (0..PUBLISHERS).map(|number| {
+        // Each at another time. Two messages at once would hide what one alone shows.
+        let start = REVOKE_EVERY * number / PUBLISHERS;
+        keep_revoking(world, rng.fork(), start, REVOKE_EVERY, number > 0)
+    });
     let publishers: Vec<_> = publishers.collect();
     let probes = world.readers.iter().map(|reader| Client::new().keep_probing(world, reader));
     let clients: Vec<_> = world
