@@ -465,6 +465,16 @@ fn handler_may_finish_once_a_part_lets_it() {
 }
 
 #[test]
+fn signal_shows_the_cut_of_its_request() {
+    let scene = Scene::new();
+    let signal = RevokedSignal(Some(Arc::new(scene.watch()).start(&full_claims())));
+    assert_eq!(signal.cut(), None);
+    scene.revoke("sid", "sid");
+    assert_eq!(signal.cut().map(Cut::label), Some("revoked"));
+    assert_eq!(RevokedSignal(None).cut(), None);
+}
+
+#[test]
 fn part_moved_to_another_task_is_woken_there() {
     let scene = Scene::new();
     let mut waiting = scene.start(&full_claims());
