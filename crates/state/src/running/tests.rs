@@ -452,6 +452,13 @@ fn dropped_part_keeps_no_waker() {
     let woken = Arc::clone(&part.woken);
     drop(part);
     assert_eq!(Arc::strong_count(&woken), 1);
+}
+
+#[test]
+fn debug_output_has_settings_and_no_id() {
+    let watch = Arc::new(Scene::new().watch());
+    assert!(format!("{watch:?}").contains("exp_grace: 60s"));
+    let running = watch.start(&full_claims());
     assert_eq!(format!("{running:?}"), "RequestCancellation { cut: None, .. }");
 }
 

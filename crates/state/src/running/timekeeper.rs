@@ -87,3 +87,40 @@ fn run_checks(shared: &Shared, mut check: impl FnMut() -> ControlFlow<(), Option
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// Returns `true` once the condition holds, and `false` if it does not within 20 s.
+    fn becomes(condition: impl Fn() -> bool) -> bool {
+        (0..2_000).any(|_| {
+            thread::sleep(Duration::from_millis(10));
+            condition()
+        })
+    }
+
+    #[test]
+    fn idle_thread_checks_when_it_is_woken_and_ends_with_its_owner() {
+        let (timekeeper, checks) = (Timekeeper::default(), Arc::<AtomicUsize>::default());
+        let expect = || {
+            timekeeper.expect(|| {
+                let checks = Arc::clone(&checks);
+                move || {
+                    checks.fetch_add(1, Ordering::SeqCst);
+                    ControlFlow::Continue(None)
+                }
+            });
+        };
+        for count in 1..4 {
+            expect();
+            assert!(becomes(|| checks.load(Ordering::SeqCst) == count));
+            thread::sleep(Duration::from_millis(50));
+            assert_eq!(checks.load(Ordering::SeqCst), count, "it sleeps until it is woken");
+        }
+        drop(timekeeper);
+        assert!(becomes(|| Arc::strong_count(&checks) == 1), "the thread has ended");
+    }
+}

@@ -123,6 +123,17 @@ mod tests {
     }
 
     #[test]
+    fn batches_are_of_the_given_size_and_an_empty_queue_ends_the_thread() {
+        let woken = Arc::<AtomicUsize>::default();
+        let queue = Queue { wakers: wakers(10, &woken, || {}).into(), has_thread: true };
+        let queue = Mutex::new(queue);
+        for (size, has_thread) in [(Some(8), true), (Some(2), true), (None, false)] {
+            assert_eq!(next_batch(&queue, 8).map(|batch| batch.len()), size);
+            assert_eq!(lock(&queue).has_thread, has_thread);
+        }
+    }
+
+    #[test]
     fn panicking_waker_keeps_no_other_task_asleep() {
         let (waking, woken) = (Waking::default(), Arc::<AtomicUsize>::default());
         for count in [WAKES_A_CORE, MANY] {
