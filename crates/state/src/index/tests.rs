@@ -54,6 +54,17 @@ fn filter_grows_and_shrinks_with_the_entries() {
 }
 
 #[test]
+fn filter_is_not_rebuilt_while_it_has_room() {
+    let index = Index::with_room_for(1_000);
+    let (room, ..) = sizes(&index);
+    assert!(room > 1);
+    for n in 0..room {
+        index.revoke(index.digest(&format!("id-{n}")), Minute::new(9));
+    }
+    assert_eq!(sizes(&index), (room, room, false));
+}
+
+#[test]
 fn filter_is_rebuilt_once_half_of_its_keys_have_expired() {
     for (expired, is_rebuilt) in [(1_990, false), (2_010, true)] {
         let index = Index::with_room_for(100_000);
