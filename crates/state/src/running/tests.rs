@@ -8,8 +8,8 @@ use caracal_revocation_event::{KeyRing, Message, Stream};
 use super::{Cut, CutPoint, CutPolicy, RequestCancellation, RevokedSignal};
 use crate::clock::UnixSeconds;
 use crate::{
-    AnchorKind, Checks, Claims, DenyReason, Hop, ManualClock, Options, RevocationsWriter,
-    UnknownCause,
+    AnchorKind, BaselineFact, Checks, Claims, Clock, DenyReason, Hop, ManualClock, Moment, Options,
+    RevocationsWriter, UnknownCause,
 };
 
 struct Scene {
@@ -479,6 +479,48 @@ fn signal_shows_the_cut_of_its_request() {
     scene.revoke("sid", "sid");
     assert_eq!(signal.cut().map(Cut::label), Some("revoked"));
     assert_eq!(RevokedSignal(None).cut(), None);
+}
+
+/// A clock that polls a part of a request the first time that its own thread reads it.
+#[derive(Debug)]
+struct PollsFirst {
+    clock: ManualClock,
+    thread: std::thread::ThreadId,
+    part: std::sync::Mutex<Option<(RequestCancellation, Waker)>>,
+    polled: std::sync::Mutex<Option<RequestCancellation>>,
+}
+
+impl Clock for PollsFirst {
+    fn now(&self) -> Moment {
+        let part =
+            self.part.lock().unwrap().take_if(|_| self.thread == std::thread::current().id());
+        if let Some((mut part, waker)) = part {
+            let polled = std::pin::pin!(&mut part).poll(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending());
+            *self.polled.lock().unwrap() = Some(part);
+        }
+        self.clock.now()
+    }
+}
+
+#[test]
+fn part_that_begins_to_wait_during_the_registration_is_woken() {
+    let clock = Arc::new(PollsFirst {
+        clock: ManualClock::new(),
+        thread: std::thread::current().id(),
+        part: std::sync::Mutex::default(),
+        polled: std::sync::Mutex::default(),
+    });
+    let revocations = RevocationsWriter::with_clock(Options::default(), clock.clone());
+    let watch = Arc::new(CutPolicy::new(revocations.reader(), Checks::default()));
+    let running = watch.start(&full_claims());
+    revocations.add(&BaselineFact::Revoked("sid"), revocations.now());
+    let woken = Arc::<Woken>::default();
+    *clock.part.lock().unwrap() = Some((running.clone(), Waker::from(Arc::clone(&woken))));
+    // Registers the request, and then reads the clock to check it.
+    assert_eq!(running.cut().map(Cut::label), Some("revoked"));
+    assert!(clock.polled.lock().unwrap().take().is_some());
+    assert_eq!(woken.0.load(Ordering::SeqCst), 1);
 }
 
 #[test]
