@@ -280,6 +280,7 @@ impl Follower {
                 let log = |upstream| {
                     RedisLog::new(upstream, primary.clone(), settings.insecure_unproven)
                         .bounded_by(fold.revocations().clone())
+                        .read_every(settings.read_interval)
                 };
                 let logs = upstreams.into_iter().map(log).collect();
                 let new_logs = reloading::redis_logs(

@@ -5,7 +5,7 @@ use std::time::Duration;
 use caracal_revocation_event::{Stream, StreamId};
 use caracal_revocation_state::{Moment, Revocations};
 use redis::{ConnectionInfo, Pipeline, Value};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::adaptive_timeout::{AdaptiveTimeout, connect_hedged};
 use crate::entry::PerStream;
@@ -82,6 +82,12 @@ impl RedisLog {
         self
     }
 
+    /// Reads at most once in this interval while entries arrive.
+    pub(crate) const fn read_every(mut self, interval: Duration) -> Self {
+        self.planner.read_every(interval);
+        self
+    }
+
     fn connection(&mut self) -> Result<&mut Wire, LogError> {
         self.connection.as_mut().ok_or(LogError::Reply("there is no open connection"))
     }
@@ -108,6 +114,11 @@ impl RedisLog {
         cursors: PerStream<StreamId>,
         wait: Option<Duration>,
     ) -> Result<(), LogError> {
+        let pause = self.planner.pause();
+        // A read that does not wait reads history.
+        if wait.is_some() && !pause.is_zero() {
+            sleep(pause).await;
+        }
         let request =
             self.planner.plan(cursors, wait, self.server.counts, self.upstream.is_asking());
         self.connection()?.send(&request.commands()).await?;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use caracal_revocation_event::{Key, KeyRing};
 use caracal_revocation_state::Options;
@@ -44,6 +45,7 @@ use values::secret;
 /// | `REVOCATION_STRICT` | `true`: any history that cannot be proven complete counts as lost; see [`Options::strict`] |
 /// | `REVOCATION_DENY_AFTER_MS` | beyond this staleness every request is denied; 60000, or 5000 if strict |
 /// | `REVOCATION_WARN_AFTER_MS` | beyond this staleness a warning is logged; 5000, or 3000 if strict |
+/// | `REVOCATION_READ_INTERVAL_MS` | the shortest time between two reads while messages come; 0 (none) to 100 |
 /// | `REVOCATION_INSECURE_UNPROVEN` | `true`: also follows servers before 7.0, which cannot prove completeness |
 ///
 /// `REDIS_URL`, users, passwords and keys are read from the file that `NAME_FILE` names, if that is
@@ -66,6 +68,8 @@ pub struct Settings {
     pub(crate) options: Options,
     pub(crate) insecure_unproven: bool,
     pub(crate) snapshot: Option<PathBuf>,
+    /// The shortest time between two reads while messages come.
+    pub(crate) read_interval: Duration,
 }
 
 /// The mode of a service, from `CARACAL_MODE`.
@@ -140,6 +144,7 @@ impl Settings {
             let contradiction = Problem::Contradiction("REVOCATION_STRICT");
             return Err(SettingsError::new("REVOCATION_INSECURE_UNPROVEN", contradiction));
         }
+        let read_interval = values::read_interval(&lookup)?;
         let (topology, primary) = topology::topology(&lookup)?;
         #[cfg(feature = "tls")]
         let certificates = tls::certificates(&lookup)?;
@@ -159,6 +164,7 @@ impl Settings {
             options,
             insecure_unproven,
             snapshot,
+            read_interval,
         })
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use caracal_revocation_event::{Stream, StreamId};
 use caracal_revocation_state::Revocations;
+use tokio::time::Instant;
 
 use super::batch::Batch;
 use super::counters::{self, Form, Spacing};
@@ -28,6 +29,11 @@ pub(super) struct ReadPlanner {
     step: usize,
     /// The number of reads in a row that returned no entry.
     quiet: usize,
+    /// The shortest time between two reads while entries arrive. It lets the server answer several
+    /// entries in one read.
+    read_interval: Duration,
+    /// The time at which the last read was sent.
+    sent_at: Option<Instant>,
 }
 
 impl ReadPlanner {
@@ -40,12 +46,28 @@ impl ReadPlanner {
             cursors: PerStream::default(),
             step: 0,
             quiet: 0,
+            read_interval: Duration::ZERO,
+            sent_at: None,
         }
     }
 
     /// Asks for the counters often enough for this state's staleness bound.
     pub(super) fn bounded_by(&mut self, revocations: Revocations) {
         self.revocations = Some(revocations);
+    }
+
+    /// Reads at most once in this interval while entries arrive, but never less often than the
+    /// counters are due.
+    pub(super) const fn read_every(&mut self, interval: Duration) {
+        self.read_interval = interval;
+    }
+
+    /// Returns the time to wait before the next read is sent. Is zero unless the last read returned
+    /// entries, so an entry that arrives alone is read at once.
+    pub(super) fn pause(&self) -> Duration {
+        let interval = self.read_interval.min(self.shortest_interval());
+        let since = self.sent_at.filter(|_| self.quiet == 0).map(|sent_at| sent_at.elapsed());
+        since.map_or(Duration::ZERO, |since| interval.saturating_sub(since))
     }
 
     pub(super) fn streams(&self) -> &[Stream] {
@@ -84,6 +106,7 @@ impl ReadPlanner {
 
     /// Records that this read was sent.
     pub(super) fn sent(&mut self, request: &ReadRequest) {
+        self.sent_at = Some(Instant::now());
         request.heads().for_each(|(stream, _)| self.spacing.sent(stream));
     }
 
@@ -193,5 +216,47 @@ impl ReadPlanner {
 
     fn form(&self, stream: Stream) -> Form {
         if self.is_narrow() { Form::Full } else { self.spacing.form(stream) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use caracal_revocation_state::{Options, RevocationsWriter};
+    use tokio::time::advance;
+
+    use super::*;
+
+    const MILLI: Duration = Duration::from_millis(1);
+
+    fn read(planner: &mut ReadPlanner, had_entries: bool) {
+        let request = planner.plan(PerStream::default(), Some(MILLI), true, false);
+        planner.sent(&request);
+        planner.read(had_entries);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn spaces_reads_only_while_entries_arrive() {
+        let mut planner = ReadPlanner::new(Stream::ALL.to_vec());
+        read(&mut planner, true);
+        assert_eq!(planner.pause(), Duration::ZERO, "no interval is set");
+        planner.read_every(20 * MILLI);
+        assert_eq!(planner.pause(), 20 * MILLI);
+        advance(15 * MILLI).await;
+        assert_eq!(planner.pause(), 5 * MILLI);
+        advance(15 * MILLI).await;
+        assert_eq!(planner.pause(), Duration::ZERO, "the read took longer than the interval");
+        read(&mut planner, false);
+        assert_eq!(planner.pause(), Duration::ZERO, "no entry arrived");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pause_is_never_longer_than_interval_of_counters() {
+        let mut options = Options::default();
+        options.deny_after = 400 * MILLI;
+        let mut planner = ReadPlanner::new(Stream::ALL.to_vec());
+        planner.bounded_by(RevocationsWriter::new(options).reader());
+        planner.read_every(100 * MILLI);
+        read(&mut planner, true);
+        assert_eq!(planner.pause(), 50 * MILLI);
     }
 }

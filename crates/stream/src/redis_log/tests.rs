@@ -177,6 +177,19 @@ async fn requests_identity_and_time_with_each_proof_only() {
 }
 
 #[tokio::test]
+async fn reads_at_most_once_in_the_interval_while_waiting() {
+    let (log, received) = open().await;
+    let mut log = log.read_every(Duration::from_millis(30));
+    let began = Instant::now();
+    for ms in 10..13 {
+        log.read(&after(ms), Some(Duration::from_secs(1))).await.unwrap();
+    }
+    assert!(began.elapsed() >= Duration::from_millis(60), "{:?}", began.elapsed());
+    let reads = received.lock().unwrap().iter().filter(|command| *command == "XREAD").count();
+    assert_eq!(reads, 3);
+}
+
+#[tokio::test]
 async fn requests_large_counters_rarely_and_without_last_entry() {
     let (mut log, received, script) = open_scripted().await;
     script.is_large.store(true, Ordering::SeqCst);

@@ -1,5 +1,7 @@
 //! The error of a setting.
 
+use std::time::Duration;
+
 use caracal_revocation_event::KeyError;
 use caracal_revocation_state::BoundError;
 
@@ -35,6 +37,8 @@ pub(super) enum Problem {
     UnknownMode,
     #[error("a number of milliseconds is expected")]
     NotMilliseconds,
+    #[error("at most {} milliseconds are accepted", .0.as_millis())]
+    TooLong(Duration),
     #[error("true or false is expected")]
     NotAFlag,
     #[error("{0}")]

@@ -202,6 +202,22 @@ fn reads_and_checks_bounds_and_strict_mode() {
     assert!(with(&[("REVOCATION_INSECURE_UNPROVEN", "true")]).is_ok());
 }
 
+#[test]
+fn reads_interval_of_reads_up_to_its_limit() {
+    let interval = |value: &str| {
+        let address = [("REDIS_URL", "redis://localhost"), ("STREAMS_HMAC_KEY", KEY)];
+        settings(&[&address[..], &[("REVOCATION_READ_INTERVAL_MS", value)]].concat())
+    };
+    for (value, expected) in [("", 0), ("0", 0), ("2", 2), ("100", 100)] {
+        let expected = Duration::from_millis(expected);
+        assert_eq!(interval(value).unwrap().read_interval, expected, "{value}");
+    }
+    for wrong in ["101", "-1", "2ms"] {
+        let error = interval(wrong).unwrap_err();
+        assert_eq!(error.setting(), "REVOCATION_READ_INTERVAL_MS", "{wrong}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn names_a_variable_that_is_not_text() {

@@ -11,6 +11,10 @@ use super::error::{Problem, SettingsError};
 const STRICT: &str = "REVOCATION_STRICT";
 const DENY_AFTER: &str = "REVOCATION_DENY_AFTER_MS";
 const WARN_AFTER: &str = "REVOCATION_WARN_AFTER_MS";
+const READ_INTERVAL: &str = "REVOCATION_READ_INTERVAL_MS";
+
+/// The longest interval between two reads: a revocation is late by as much.
+const LONGEST_READ_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Returns the staleness bounds and the strict mode.
 pub(super) fn options(lookup: &impl Fn(&str) -> Option<String>) -> Result<Options, SettingsError> {
@@ -27,6 +31,16 @@ pub(super) fn options(lookup: &impl Fn(&str) -> Option<String>) -> Result<Option
         SettingsError::new(setting, Problem::Bound(error))
     })?;
     Ok(options)
+}
+
+/// Returns the shortest time between two reads while messages come; unset means none.
+pub(super) fn read_interval(
+    lookup: &impl Fn(&str) -> Option<String>,
+) -> Result<Duration, SettingsError> {
+    match milliseconds(lookup, READ_INTERVAL)?.unwrap_or_default() {
+        interval if interval <= LONGEST_READ_INTERVAL => Ok(interval),
+        _ => Err(SettingsError::new(READ_INTERVAL, Problem::TooLong(LONGEST_READ_INTERVAL))),
+    }
 }
 
 /// Returns the value of a setting that is `true` or `false`; unset counts as `false`.
