@@ -11,6 +11,11 @@
 //! its own, which axum boxes once more. In the last three lanes each request carries a token.
 //! `axum-jwt-auth` verifies an HMAC each time, which is its cheapest signature. Our layer finds the
 //! token in its cache of verified ones.
+//!
+//! `-- instructions` counts instructions and allocations in each lane instead, with valgrind.
+
+#[path = "axum/instructions.rs"]
+mod instructions;
 
 use std::cell::Cell;
 use std::fs;
@@ -56,8 +61,15 @@ fn main() {
     if !figures::measuring() {
         return;
     }
+    let arguments: Vec<_> = std::env::args().collect();
+    if arguments.iter().any(|argument| argument == "instructions") {
+        return instructions::measure();
+    }
     let _exporter = Exporter::install().expect("no recorder yet");
     let revocations = tokens::revoked(REVOKED);
+    if let Some(at) = arguments.iter().position(|argument| argument == instructions::LANE) {
+        return instructions::run(&arguments[at + 1], revocations.reader());
+    }
     let server = Server::start(&revocations);
     let load = single();
     println!("load average before the run: {}", load_average());
@@ -194,7 +206,26 @@ impl Server {
     }
 }
 
+/// The application of one lane.
+struct App {
+    name: &'static str,
+    /// The bearer token of each request.
+    token: Option<String>,
+    router: Router,
+}
+
 async fn lanes(revocations: Revocations) -> Vec<Lane> {
+    let mut started = Vec::new();
+    for App { name, token, router } in apps(revocations).await {
+        let token = token.map(|token| format!("authorization: Bearer {token}\r\n"));
+        let token = token.unwrap_or_default();
+        let request = format!("GET / HTTP/1.1\r\nhost: localhost\r\naccept: */*\r\n{token}\r\n");
+        started.push(Lane { name, address: serve(router).await, request: request.into() });
+    }
+    started
+}
+
+async fn apps(revocations: Revocations) -> Vec<App> {
     let hello = || Router::new().route("/", get(async || "Hello, World!"));
     let claims = tokens::tokens(TOKENS, 0);
     let known: Vec<_> = claims.iter().map(|one| revocations.authority(one)).collect();
@@ -228,14 +259,12 @@ async fn lanes(revocations: Revocations) -> Vec<Lane> {
         ("token, ours", Some(&mandate), hello().layer(verifying)),
         ("token, axum-jwt-auth", Some(&jwt), jwt_app),
     ];
-    let mut started = Vec::new();
-    for (name, token, app) in lanes {
-        let token = token.map(|token| format!("authorization: Bearer {token}\r\n"));
-        let token = token.unwrap_or_default();
-        let request = format!("GET / HTTP/1.1\r\nhost: localhost\r\naccept: */*\r\n{token}\r\n");
-        started.push(Lane { name, address: serve(app).await, request: request.into() });
-    }
-    started
+    let app = |(name, token, router): (_, Option<&String>, _)| App {
+        name,
+        token: token.cloned(),
+        router,
+    };
+    lanes.into_iter().map(app).collect()
 }
 
 /// Returns a verifier and a mandate that it admits.

@@ -7,7 +7,8 @@
 //! Small numbers of real followers are measured in the same way, to validate the sockets.
 //!
 //! `-- paced` measures the processor time at 100 and 1,000 messages a second alone: of real
-//! followers, of their commands, and of the commands of an earlier follower.
+//! followers, of their commands, of the commands of an earlier follower, and of readers that only
+//! read.
 
 #[path = "readers/paced.rs"]
 mod paced;
@@ -220,14 +221,26 @@ fn record_script(server: &RedisServer, primary: &RedisServer, board: &Board) -> 
 }
 
 fn settings(port: u16, primary: Option<u16>) -> Settings {
+    Settings::from_lookup(|name| setting(name, port, primary)).expect("settings")
+}
+
+/// Returns the settings of a follower that reads at most once in this number of milliseconds.
+fn spaced_settings(port: u16, interval: &str) -> Settings {
     let lookup = |name: &str| match name {
+        "REVOCATION_READ_INTERVAL_MS" => Some(interval.to_owned()),
+        name => setting(name, port, None),
+    };
+    Settings::from_lookup(lookup).expect("settings")
+}
+
+fn setting(name: &str, port: u16, primary: Option<u16>) -> Option<String> {
+    match name {
         "REDIS_URL" => Some(format!("redis://127.0.0.1:{port}")),
         "REDIS_PRIMARY_URL" => primary.map(|port| format!("redis://127.0.0.1:{port}")),
         // Without a key all messages are accepted: verification is not measured here.
         "CARACAL_MODE" => Some("dev".to_owned()),
         _ => None,
-    };
-    Settings::from_lookup(lookup).expect("settings")
+    }
 }
 
 fn runtime() -> Runtime {

@@ -97,6 +97,16 @@ impl Batch {
         Self(self.0.iter().filter(is_kept).cloned().collect())
     }
 
+    /// Returns the read alone, of this stream alone.
+    fn of_stream(&self, name: &[u8]) -> Self {
+        let mut read = self.0.last().expect("a batch ends with a read").clone();
+        let (names, cursors) = self.read();
+        let at = names.iter().position(|known| known == name).expect("a stream that is read");
+        read.truncate(read.len() - 2 * names.len());
+        read.extend([names[at].clone(), cursors[at].clone()]);
+        Self(vec![read])
+    }
+
     fn has(&self, word: &[u8]) -> bool {
         self.0.iter().flatten().any(|part| part == word)
     }
@@ -127,6 +137,19 @@ impl Script {
     pub(crate) fn before(&self) -> Self {
         let (full, full_every) = (self.full.clone(), Duration::from_millis(20));
         Self { short: full.without_proof(), full, full_every }
+    }
+
+    /// Returns a script that never asks for a proof.
+    pub(crate) fn reads_alone(&self) -> Self {
+        let short = &self.short;
+        Self { full: short.clone(), short: short.clone(), full_every: Duration::MAX }
+    }
+
+    /// Returns a script that reads this stream alone, without a proof: the least that a reader can
+    /// ask for.
+    pub(crate) fn reads_of(&self, stream: &[u8]) -> Self {
+        let read = self.short.of_stream(stream);
+        Self { full: read.clone(), short: read, full_every: Duration::MAX }
     }
 }
 
