@@ -12,7 +12,7 @@
 //! `axum-jwt-auth` verifies an HMAC each time, which is its cheapest signature. Our layer finds the
 //! token in its cache of verified ones.
 //!
-//! `-- instructions` counts instructions and allocations in each lane instead, with valgrind.
+//! `-- instructions` counts the instructions of a request in each lane instead, with valgrind.
 
 #[path = "axum/instructions.rs"]
 mod instructions;
@@ -65,11 +65,11 @@ fn main() {
     if arguments.iter().any(|argument| argument == "instructions") {
         return instructions::measure();
     }
+    if let Some(at) = arguments.iter().position(|argument| argument == instructions::LANE) {
+        return instructions::run(&arguments[at + 1]);
+    }
     let _exporter = Exporter::install().expect("no recorder yet");
     let revocations = tokens::revoked(REVOKED);
-    if let Some(at) = arguments.iter().position(|argument| argument == instructions::LANE) {
-        return instructions::run(&arguments[at + 1], revocations.reader());
-    }
     let server = Server::start(&revocations);
     let load = single();
     println!("load average before the run: {}", load_average());

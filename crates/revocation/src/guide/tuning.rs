@@ -75,4 +75,5 @@
 //! # Many processes
 //!
 //! Each process reads every message. `docs/scaling.md` in the repository lists the number of
-//! followers that one Redis serves.
+//! followers that one Redis serves. `REVOCATION_READ_INTERVAL_MS` lets Redis answer several messages
+//! in one read, up to that much later.
