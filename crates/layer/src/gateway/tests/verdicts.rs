@@ -212,6 +212,25 @@ fn replaces_admission_of_another_layer() {
 }
 
 #[test]
+fn admitted_request_carries_its_identity_in_the_admission_only() {
+    let (revocations, _) = fresh();
+    let layer = GatewayLayer::new(revocations.reader());
+    let authority = revocations.authority(&claims("ar-1"));
+    let mut with_both = with_claims(claims("ar-1"));
+    with_both.extensions_mut().insert(authority.clone());
+    let outer = send(&layer, with_claims(claims("ar-1")));
+    let mut left_since = with_both.clone();
+    left_since.extensions_mut().extend(outer.passed().extensions.clone());
+    for request in [with_claims(claims("ar-1")), with_authority(authority), with_both, left_since] {
+        let outcome = send(&layer, request);
+        assert!(outcome.admitted().is_some());
+        let extensions = &outcome.passed().extensions;
+        assert!(extensions.get::<Claims>().is_none());
+        assert!(extensions.get::<Authority>().is_none());
+    }
+}
+
+#[test]
 fn route_can_require_fresher_view_than_service() {
     let (revocations, clock) = fresh();
     let service = GatewayLayer::new(revocations.reader());
