@@ -58,8 +58,17 @@ fn printed_commands_show_admission_cut_and_denial() {
     let commands: Vec<_> = guide.lines().filter_map(|line| line.strip_prefix("  ")).collect();
     assert_eq!(commands.len(), 6, "{guide}");
 
+    // Two curls run at once. They would write their progress, letter by letter, into each other's
+    // errors.
+    std::fs::write(folder.path().join(".curlrc"), "silent\nshow-error\n").unwrap();
+    let errors = folder.path().join("errors");
     // The shell ends with its input.
-    let mut shell = program("bash", &folder, "shell").stdin(Stdio::piped()).spawn().unwrap();
+    let mut shell = program("bash", &folder, "shell")
+        .stdin(Stdio::piped())
+        .stderr(File::create(&errors).unwrap())
+        .env("CURL_HOME", folder.path())
+        .spawn()
+        .unwrap();
     let mut input = shell.stdin.take().unwrap();
     let shown = folder.path().join("shell");
     for (command, result) in commands.into_iter().zip([
@@ -74,7 +83,8 @@ fn printed_commands_show_admission_cut_and_denial() {
         wait_for(&shown, result);
     }
     // The stream ends with an event, and then breaks off, so that curl reports an error.
-    let shown = wait_for(&shown, "curl: (18)");
+    wait_for(&errors, "curl: (18)");
+    let shown = wait_for(&shown, "event: revoked");
     assert!(shown.contains("event: revoked\ndata: {\"reason\":\"revoked\""), "{shown}");
     assert!(shown.contains("HTTP/1.1 200 OK") && shown.contains("HTTP/1.1 401"), "{shown}");
     let happened = wait_for(&trial, "401      GET /");
