@@ -173,12 +173,9 @@ impl Guard {
         let running = admission.as_ref().and_then(Admission::running).cloned();
         let extensions = request.extensions_mut();
         // From here on, only the admission carries the identity. Inner layers must not mistake
-        // claims, authorities and mandates of other layers for it. Claims are taken only from a
-        // request without an authority, so nothing is left then.
-        if !matches!(taken, Some(Identity::Claims(_))) {
-            extensions.remove::<Claims>();
-            extensions.remove::<Authority>();
-        }
+        // claims, authorities and mandates of other layers for it.
+        extensions.remove::<Claims>();
+        extensions.remove::<Authority>();
         let is_left = |left: &Mandate| admission.as_ref().is_some_and(|now| left.is_of(now));
         if let Some(mandate) = mandate.or_else(|| extensions.remove().filter(is_left)) {
             extensions.insert(mandate);
