@@ -16,6 +16,8 @@ use crate::reader::{ANSWER, GATEWAY_PATH, POLICY_PATH, READY, RESOURCE_PATH, STS
 use crate::readers::Reader;
 use crate::world::World;
 
+/// The pace of most clients.
+pub const REQUEST_EVERY: Duration = Duration::from_millis(40);
 const TIMEOUT: Duration = Duration::from_secs(3);
 /// The grant of a token exchange.
 const EXCHANGE: &str = "urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange";

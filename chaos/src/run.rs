@@ -7,7 +7,7 @@ use fastrand::Rng;
 use futures_util::future::{join_all, try_join_all};
 use futures_util::{StreamExt, stream};
 
-use crate::clients::Client;
+use crate::clients::{Client, REQUEST_EVERY};
 use crate::failure::Failure;
 use crate::heartbeat::Heartbeat;
 use crate::held::keep_holding;
@@ -24,7 +24,6 @@ const PUBLISHERS: u32 = 2;
 /// The number of clients of each reader that hold a response open.
 const HOLDERS: usize = 4;
 const REVOKE_EVERY: Duration = Duration::from_millis(200);
-pub const REQUEST_EVERY: Duration = Duration::from_millis(40);
 const RECOVERY: Duration = Duration::from_secs(2);
 /// The same with sentinels or a cluster. Readers ask once a second who the primary is.
 const RECOVERY_WITH_ELECTORS: Duration = Duration::from_secs(3);

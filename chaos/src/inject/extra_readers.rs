@@ -6,11 +6,10 @@ use fastrand::Rng;
 use futures_util::future::select_all;
 
 use super::waiting::wait_for_revocations;
-use crate::clients::Client;
+use crate::clients::{Client, REQUEST_EVERY};
 use crate::failure::Failure;
 use crate::history::Answer;
 use crate::readers::Reader;
-use crate::run::REQUEST_EVERY;
 use crate::world::World;
 
 /// The time limit of the step: longer than the slowest machine needs.

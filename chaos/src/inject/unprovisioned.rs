@@ -8,13 +8,12 @@ use fastrand::Rng;
 
 use super::Outcome;
 use super::extra_readers::while_requesting;
-use crate::clients::Client;
+use crate::clients::{Client, REQUEST_EVERY};
 use crate::failure::Failure;
 use crate::fault::{Ending, Fault};
 use crate::history::{GapScope, Scope};
 use crate::links::Place;
 use crate::readers::{Aim, Reader};
-use crate::run::REQUEST_EVERY;
 use crate::server::RedisServer;
 use crate::time::At;
 use crate::world::{World, provision};
