@@ -13,6 +13,7 @@ use tokio::time::{Sleep, sleep};
 use super::errors::{BoxError, CutError};
 use super::request_context::RequestContext;
 use super::termination::{End, FinalFrames, Flush, Termination};
+use super::turn::end_turn;
 
 pin_project! {
     /// The body of a [`Guarded`](crate::Guarded) service's response.
@@ -149,6 +150,9 @@ where
         },
     };
     running.report(termination.part());
+    if termination.is_over_http2() {
+        end_turn(cx);
+    }
     Poll::Ready(Next::Cut(termination.final_frames(cut)))
 }
 
@@ -166,7 +170,12 @@ fn poll_own(
     match std::mem::replace(&mut frames.end, End::Clean) {
         End::Clean => Poll::Ready(None),
         End::Trailers(trailers) => Poll::Ready(Some(Ok(Frame::trailers(*trailers)))),
-        End::Broken(cut) => Poll::Ready(Some(Err(Box::new(CutError::new(cut))))),
+        End::Broken(cut) => {
+            if flushing.is_some() {
+                end_turn(cx);
+            }
+            Poll::Ready(Some(Err(Box::new(CutError::new(cut)))))
+        }
         End::BrokenAfter(cut, flush) => {
             frames.end = End::Broken(cut);
             match flush {

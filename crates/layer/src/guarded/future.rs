@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use caracal_revocation_state::Cut;
+use http::{Request, Response, Version};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -18,6 +19,7 @@ use super::guard::Guard;
 use super::held::Held;
 use super::request_context::RequestContext;
 use super::termination::{Delimited, delimited};
+use super::turn::end_turn;
 use crate::answer::Denial;
 use crate::{GuardedRequestBody, GuardedResponseBody};
 
@@ -163,11 +165,11 @@ where
 {
     let Some(context) = place else { return Poll::Pending };
     if let Some(cut) = context.running.seen_cut().filter(|_| !context.running.is_let_finish()) {
-        return Poll::Ready(Next::Deny(context.deny(cut)));
+        return Poll::Ready(Next::Deny(deny(context, cut, cx)));
     }
     match future.poll(cx) {
         Poll::Ready(answer) => Poll::Ready(match (context.running.seen_cut(), answer) {
-            (Some(cut), _) => Next::Deny(context.deny(cut)),
+            (Some(cut), _) => Next::Deny(deny(context, cut, cx)),
             (None, Err(error)) => Next::Answer(Err(error)),
             (None, Ok(response)) => match place.take() {
                 Some(context) => answer_running(response, context),
@@ -176,11 +178,19 @@ where
         }),
         Poll::Pending => match Pin::new(&mut context.running).poll(cx) {
             Poll::Ready(cut) if !context.running.is_let_finish() => {
-                Poll::Ready(Next::Deny(context.deny(cut)))
+                Poll::Ready(Next::Deny(deny(context, cut, cx)))
             }
             _ => Poll::Pending,
         },
     }
+}
+
+/// Denies a request that was cut before it had an answer.
+fn deny(context: &RequestContext, cut: Cut, cx: &mut Context<'_>) -> Box<Denial> {
+    if context.client.version >= Version::HTTP_2 {
+        end_turn(cx);
+    }
+    context.deny(cut)
 }
 
 fn answer_running<B: Body, E>(response: Response<B>, context: RequestContext) -> Next<B, E> {

@@ -4,7 +4,6 @@ mod authorizer;
 mod body;
 mod cutting;
 mod decision;
-
 mod errors;
 mod event_stream;
 mod future;
@@ -14,6 +13,7 @@ mod request_context;
 mod service;
 mod single_use;
 mod termination;
+mod turn;
 mod upload;
 
 pub(crate) use authorizer::admit_unverified;

@@ -24,7 +24,7 @@ pub(super) struct Termination {
     /// `true` if the client accepts the trailer, and it was announced.
     trailer: bool,
     /// `true` for HTTP/2: a frame leaves only after the stream's task has run.
-    flushes_later: bool,
+    is_over_http2: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -67,14 +67,14 @@ impl Termination {
         profile: Profile,
         response: &mut Response<B>,
     ) -> Self {
-        let flushes_later = client.version >= Version::HTTP_2;
+        let is_over_http2 = client.version >= Version::HTTP_2;
         if response.version() < Version::HTTP_11 && client.version >= Version::HTTP_11 {
             // hyper ends an older response by closing the connection: a cut would look complete.
             *response.version_mut() = client.version;
         }
         if knows_length(response) && !client.grpc {
             // Fast path for most responses: the headers do not matter.
-            return Self { profile, kind: Kind::Plain, trailer: false, flushes_later };
+            return Self { profile, kind: Kind::Plain, trailer: false, is_over_http2 };
         }
         let headers = response.headers();
         // After an announced length, a trailer would contradict it and an event could complete it.
@@ -93,7 +93,7 @@ impl Termination {
         if trailer && !matches!(kind, Kind::Grpc) {
             response.headers_mut().append(TRAILER, HeaderValue::from_static("x-caracal-revoked"));
         }
-        Self { profile, kind, trailer, flushes_later }
+        Self { profile, kind, trailer, is_over_http2 }
     }
 
     /// Updates the position after a chunk that was passed on.
@@ -101,6 +101,10 @@ impl Termination {
         if let Kind::Events(position) = &mut self.kind {
             *position = position.after(chunk);
         }
+    }
+
+    pub(super) const fn is_over_http2(&self) -> bool {
+        self.is_over_http2
     }
 
     pub(super) const fn part(&self) -> CutPoint {
@@ -126,7 +130,7 @@ impl Termination {
             trailers.insert(X_CARACAL_REVOKED, HeaderValue::from_static("true"));
             End::Trailers(Box::new(trailers))
         } else if event.is_some() {
-            let flush = if self.flushes_later { Flush::After(HTTP2_FLUSH) } else { Flush::AtOnce };
+            let flush = if self.is_over_http2 { Flush::After(HTTP2_FLUSH) } else { Flush::AtOnce };
             End::BrokenAfter(cut, flush)
         } else {
             End::Broken(cut)
@@ -295,7 +299,7 @@ mod tests {
             let termination = Termination::prepare(&client, Profile::Gateway, &mut response);
             assert_eq!(termination.trailer, announced, "{method} {version:?} {status}");
             assert_eq!(response.headers().contains_key(TRAILER), announced);
-            assert_eq!(termination.flushes_later, version == Version::HTTP_2);
+            assert_eq!(termination.is_over_http2, version == Version::HTTP_2);
         }
     }
 

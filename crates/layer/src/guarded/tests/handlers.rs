@@ -1,6 +1,8 @@
 use std::future::pending;
 
 use http_body_util::{BodyExt, Full};
+use tokio::task::coop::has_budget_remaining;
+use tokio::task::yield_now;
 
 use super::*;
 use crate::{RequestDenial, RequestDenialKind};
@@ -46,6 +48,25 @@ fn drops_waiting_handler_and_answers_client() {
     assert!(String::from_utf8_lossy(&body).contains("session revoked"));
     assert_eq!(scene.reports(), [("revoked", CutPoint::Handler)]);
     assert_eq!(scene.revocations.running(), 0);
+}
+
+#[tokio::test]
+async fn denial_of_a_waiting_handler_ends_the_turn_of_an_http2_stream() {
+    for (version, ends) in [(Version::HTTP_11, false), (Version::HTTP_2, true)] {
+        let scene = Scene::new();
+        let mut service =
+            scene.layer().layer(service_fn(|_: Request<GuardedRequestBody<Script>>| {
+                never_answer(Held(Arc::default()))
+            }));
+        let mut request = request();
+        *request.version_mut() = version;
+        let mut call = Task::new(service.call(request));
+        assert!(call.poll().is_pending());
+        scene.revoke();
+        assert!(call.poll().is_ready());
+        assert_eq!(!has_budget_remaining(), ends, "{version:?}");
+        yield_now().await;
+    }
 }
 
 #[test]

@@ -1,6 +1,9 @@
 use http_body_util::Full;
+use tokio::task::coop::has_budget_remaining;
+use tokio::task::yield_now;
 
 use super::*;
+use crate::limits::HTTP2_FLUSH;
 
 /// Sends a request with these headers through a layer, to a service that answers with the headers
 /// `answered`. Returns the response, its body, and the script of the service's body.
@@ -121,6 +124,33 @@ fn cuts_response_that_waits_only_for_trailers() {
     script.push(Frame::trailers(trailers));
     scene.revoke();
     assert_eq!(body.next(), Next::Cut("revoked"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn cut_ends_the_turn_of_an_http2_stream() {
+    let turn_has_ended = || !has_budget_remaining();
+    for (version, answered, ends) in [
+        (Version::HTTP_11, [].as_slice(), false),
+        (Version::HTTP_2, &[], true),
+        (Version::HTTP_2, &[EVENTS], true),
+    ] {
+        let scene = Scene::new();
+        let (_, mut body, _) = respond(&scene, version, &[], answered);
+        assert_eq!(body.next(), Next::Nothing);
+        scene.revoke();
+        yield_now().await;
+        assert!(!turn_has_ended());
+        assert_ne!(body.next(), Next::Nothing);
+        assert_eq!(turn_has_ended(), ends, "{version:?}");
+        if !answered.is_empty() {
+            // The reset comes some time after the event.
+            assert_eq!(body.next(), Next::Nothing);
+            tokio::time::sleep(HTTP2_FLUSH).await;
+            assert!(!turn_has_ended());
+            assert_eq!(body.next(), Next::Cut("revoked"));
+            assert!(turn_has_ended());
+        }
+    }
 }
 
 #[test]
