@@ -1,10 +1,13 @@
-//! Instructions of a request in each lane, without sockets.
+//! Instructions of a request in each lane, without sockets; and the lines of 64 bytes that they are in.
+//! A line that has left the first-level cache since the last request costs as much as ten instructions.
 //!
-//! Valgrind counts the instructions, which other load on the machine does not change. The benchmark
-//! starts itself under valgrind once for each lane. The clock stands still, because valgrind does not
+//! Valgrind counts both, and other load on the machine does not change them. The benchmark starts
+//! itself under valgrind once for each lane. The clock stands still, because valgrind does not
 //! run the kernel's code that reads it: that is 35 to 40 ns more on each decision.
 
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
+use std::fs;
 use std::hint::black_box;
 use std::pin::{Pin, pin};
 use std::process::Command;
@@ -18,6 +21,7 @@ use caracal_revocation::state::{Clock, Moment, Options, RevocationsWriter};
 use caracal_test_support::figures::{Figures, head, row};
 use caracal_test_support::tokens;
 use http::Request;
+use tempfile::NamedTempFile;
 use tower::Service;
 
 use super::{App, LAYERS, REVOKED, apps, single};
@@ -30,21 +34,38 @@ const REQUESTS: usize = 1_000;
 /// Measures each lane in a process of its own, and prints the difference that each layer makes.
 pub(crate) fn measure() {
     let mut figures = Figures::of("axum-instructions");
+    let mut lines = Vec::new();
     head("instructions that a layer adds to a request, without sockets", "");
     for (name, with, without) in LAYERS {
-        let added = lane(with) - lane(without);
+        let (with, without) = (lane(with), lane(without));
+        let added = with.instructions - without.instructions;
         row(name, &[added]);
         figures.one(&format!("instructions added by {name}"), added, "a request");
+        lines.push((name, with.lines.difference(&without.lines).count() as f64));
+    }
+    head("lines of code (64 bytes) that only requests with the layer run", "");
+    for (name, added) in lines {
+        row(name, &[added]);
+        figures.one(&format!("lines of code added by {name}"), added, "a request");
     }
     figures.write();
 }
 
-/// Returns the instructions of a request in this lane.
-fn lane(name: &str) -> f64 {
+/// The work for a request.
+struct Work {
+    instructions: f64,
+    /// The addresses of the lines of code, by 64 bytes. Every second request or more runs them.
+    lines: HashSet<u64>,
+}
+
+/// Returns the work for a request in this lane.
+fn lane(name: &str) -> Work {
     let program = std::env::current_exe().expect("this program has a path");
+    let profile = NamedTempFile::new().expect("a file");
     let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--collect-atstart=no"])
-        .arg("--toggle-collect=*measured_requests*")
+        .args(["--tool=callgrind", "--collect-atstart=no", "--dump-instr=yes"])
+        .args(["--compress-pos=no", "--toggle-collect=*measured_requests*"])
+        .arg(format!("--callgrind-out-file={}", profile.path().display()))
         .arg(program)
         .args(["--bench", LANE, name])
         .output()
@@ -53,7 +74,29 @@ fn lane(name: &str) -> f64 {
     assert!(output.status.success(), "{text}");
     let collected = text.lines().find_map(|line| Some(line.split_once("Collected :")?.1));
     let collected = collected.and_then(|number| number.trim().parse::<f64>().ok());
-    collected.expect("a number of instructions") / REQUESTS as f64
+    let instructions = collected.expect("a number of instructions") / REQUESTS as f64;
+    let profile = fs::read_to_string(profile.path()).expect("valgrind's profile");
+    Work { instructions, lines: code_lines(&profile) }
+}
+
+/// Reads a profile of callgrind: a line for each instruction has its address, its source line and its
+/// count. After `calls=` comes a line about the function that is called.
+fn code_lines(profile: &str) -> HashSet<u64> {
+    let mut counts = HashMap::new();
+    let mut lines = profile.lines();
+    while let Some(line) = lines.next() {
+        if line.starts_with("calls=") {
+            lines.next();
+        } else if let Some(line) = line.strip_prefix("0x") {
+            let mut parts = line.split(' ');
+            let address = parts.next().and_then(|text| u64::from_str_radix(text, 16).ok());
+            let count = parts.next_back().and_then(|text| text.parse::<usize>().ok());
+            *counts.entry(address.expect("an address") / 64).or_insert(0) +=
+                count.expect("a count");
+        }
+    }
+    let often = counts.into_iter().filter(|(_, count)| *count >= REQUESTS / 2);
+    often.map(|(line, _)| line).collect()
 }
 
 /// Sends requests to one lane. Runs under valgrind.
