@@ -1,5 +1,5 @@
 //! Instructions of a request in each lane, without sockets; and the lines of 64 bytes that they are in.
-//! A line that has left the first-level cache since the last request costs as much as ten instructions.
+//! A line that has left the first-level cache since the last request is read from the second-level one.
 //!
 //! Valgrind counts both, and other load on the machine does not change them. The benchmark starts
 //! itself under valgrind once for each lane. The clock stands still, because valgrind does not

@@ -60,7 +60,7 @@ pub(crate) const LONGEST_LAG: Duration = Duration::from_secs(60);
 
 /// The number of tasks of cut requests that are woken in a row for each core, and the pause after
 /// them. Two slow cores need 0.4 ms for the ends of 64 streams over HTTP/2. The ends of one connection
-/// leave in one write, so larger batches cost less, but other requests wait longer behind them.
+/// share a write, so larger batches cost less, but other requests wait longer behind them.
 pub(crate) const WAKES_A_CORE: usize = 32;
 pub(crate) const WAKE_PAUSE: Duration = Duration::from_micros(400);
 

@@ -1,5 +1,4 @@
-//! The order of tasks after a cut. The ends of many streams of one connection then leave in one
-//! write.
+//! The order of tasks after a cut, so that the ends of many streams of one connection share a write.
 
 use std::mem;
 use std::task::{Context, Poll};
