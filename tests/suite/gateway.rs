@@ -5,6 +5,7 @@ use std::time::Duration;
 use caracal_revocation::gateway::{GuardedRequestBody, RequestDenial, RequestDenialKind};
 use caracal_revocation::state::{ManualClock, Options, RevocationsWriter};
 use caracal_revocation::{Claims, Follower, GatewayLayer, Publisher};
+use caracal_test_support::ports::free_port;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -82,8 +83,8 @@ async fn denies_token_that_does_not_verify() {
 #[tokio::test]
 async fn unknown_state_is_an_outage_not_a_revocation() {
     // No program listens on this port: the follower never becomes ready.
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let settings = crate::redis_server::settings(&format!("redis://{closed}"), &ring());
+    let url = format!("redis://127.0.0.1:{}", free_port().unwrap());
+    let settings = crate::redis_server::settings(&url, &ring());
     let revocations = Follower::new(settings).spawn();
     let issuer = Issuer::new().unwrap();
     let address = on_axum(GatewayLayer::new(revocations), &issuer).await;

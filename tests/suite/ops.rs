@@ -1,10 +1,10 @@
 //! The files in `ops/`: a redis.conf, alerts and a dashboard, run on the real programs.
 
 use std::collections::BTreeSet;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use caracal_test_support::ports::free_port;
 use caracal_test_support::terminal::built;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -334,9 +334,7 @@ impl Prometheus {
         // JSON is valid YAML.
         let file = folder.path().join("prometheus.yml");
         std::fs::write(&file, config.to_string()).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        drop(listener);
+        let address = format!("127.0.0.1:{}", free_port().unwrap());
         let process = Command::new("prometheus")
             .arg(format!("--config.file={}", file.display()))
             .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))

@@ -1,6 +1,7 @@
 //! Keys over HTTPS, from correct servers and from faulty ones.
 
 use caracal_test_support::certificates::Authority;
+use caracal_test_support::ports::free_port;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -173,7 +174,7 @@ async fn fails_if_server_is_silent_or_without_tls() {
         }
     });
     assert!(matches!(fetch(&url, &authority).await, Err(FetchError::Failed(_))));
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let closed = free_port().unwrap();
     let url = format!("https://localhost:{closed}/keys");
     assert!(matches!(fetch(&url, &authority).await, Err(FetchError::Failed(_))));
 }
