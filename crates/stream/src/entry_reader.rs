@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use caracal_revocation_event::StreamId;
 use redis::Pipeline;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use crate::entry::{Entry, Head};
 use crate::fields::Fields;
@@ -139,7 +139,6 @@ impl EntryReader {
         wait: Duration,
         keep: Keep,
     ) -> Result<Received, LogError> {
-        let begun = Instant::now();
         let connection = self.connection(key).await?;
         let answered = timeout(wait + LONGEST, async {
             connection.send(commands).await?;
@@ -151,7 +150,7 @@ impl EntryReader {
         match &answered {
             Ok(received) if keep != Keep::Counters => {
                 let size = received.sizes.last().copied().unwrap_or(0);
-                self.batch.arrived(size, size, begun.elapsed().saturating_sub(wait));
+                self.batch.arrived(size, size, received.took.saturating_sub(wait));
             }
             Ok(_) => {}
             Err(_) => {

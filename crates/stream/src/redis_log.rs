@@ -130,12 +130,12 @@ impl RedisLog {
     /// Receives the answer to the last read.
     async fn receive_read(&mut self) -> Result<Reading, LogError> {
         let request = self.request.take().ok_or(LogError::Reply("no read was sent"))?;
-        let (wait, begun) = (request.wait.unwrap_or_default(), Instant::now());
+        let wait = request.wait.unwrap_or_default();
         let deadline = wait + self.answer_timeout.grace();
         let received = self.connection()?.receive(deadline, request.keep()).await;
         let received = received.map_err(|error| self.cut(&request, error))?;
         self.answer_timeout.answered(received.silence.saturating_sub(wait));
-        self.planner.arrived(&request, &received.sizes, begun.elapsed().saturating_sub(wait));
+        self.planner.arrived(&request, &received.sizes, received.took.saturating_sub(wait));
         self.has_logged_cut &= self.planner.is_narrow();
         let mut reading = request.parse_answers(&received, self.planner.streams(), &self.server)?;
         self.planner.read(!reading.entries.is_empty());

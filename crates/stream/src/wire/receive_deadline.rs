@@ -40,6 +40,11 @@ impl ReceiveDeadline {
         self.received += bytes as u64;
     }
 
+    /// Returns the time from the start to the last byte.
+    pub(super) fn took(&self) -> Duration {
+        self.last.duration_since(self.begun)
+    }
+
     /// Returns the longest time without a byte until now.
     pub(super) const fn silence(&self) -> Duration {
         self.silence

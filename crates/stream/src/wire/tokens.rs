@@ -156,8 +156,9 @@ impl<'a> Tokens<'a> {
     }
 
     pub(super) fn next(&mut self) -> Result<Token<'a>, LogError> {
-        let (token, next) =
-            token(self.bytes, self.at)?.ok_or(LogError::Reply("the answer is incomplete"))?;
+        let Some((token, next)) = token(self.bytes, self.at)? else {
+            return Err(LogError::Reply("the answer is incomplete"));
+        };
         self.at = next;
         Ok(token)
     }
