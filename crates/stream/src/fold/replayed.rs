@@ -5,6 +5,8 @@ use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 
 use caracal_revocation_event::{Event, KeySlot, Stream};
+use siphasher::sip128::SipHasher13;
+use smallvec::SmallVec;
 
 use crate::entry::Entry;
 
@@ -12,12 +14,21 @@ use crate::entry::Entry;
 const MAX: usize = 4_096;
 
 /// Digests of the applied messages about keys and policies, hashed with keys of this process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Applied {
-    hashers: [RandomState; 2],
-    known: HashSet<[u64; 2]>,
+    hasher: SipHasher13,
+    known: HashSet<u128>,
     /// The oldest first.
-    order: VecDeque<[u64; 2]>,
+    order: VecDeque<u128>,
+}
+
+impl Default for Applied {
+    fn default() -> Self {
+        // Keyed by the operating system's randomness.
+        let random = RandomState::new();
+        let hasher = SipHasher13::new_with_keys(random.hash_one(0), random.hash_one(1));
+        Self { hasher, known: HashSet::new(), order: VecDeque::new() }
+    }
 }
 
 impl Applied {
@@ -33,8 +44,7 @@ impl Applied {
         if !is_about_caches || !has_own_id {
             return false;
         }
-        let message = (entry.stream, entry.fields.borrowed());
-        let digest = self.hashers.each_ref().map(|hasher| hasher.hash_one(&message));
+        let digest = self.digest(entry);
         if !self.known.insert(digest) {
             return true;
         }
@@ -47,9 +57,45 @@ impl Applied {
         false
     }
 
+    /// Returns the digest of a message: its stream and its fields, each with its length. Their text is
+    /// collected first, because hashing it in pieces takes several times as long.
+    fn digest(&self, entry: &Entry) -> u128 {
+        let mut text = SmallVec::<[u8; 512]>::new();
+        let parts = entry.fields.iter().flat_map(|(name, value)| [name, value]);
+        for part in [entry.stream.name().as_bytes()].into_iter().chain(parts) {
+            text.extend_from_slice(&part.len().to_le_bytes());
+            text.extend_from_slice(part);
+        }
+        self.hasher.hash(&text).as_u128()
+    }
+
     /// Forgets all messages after a gap, so that messages that are read again are applied.
     pub(super) fn forget(&mut self) {
         self.known.clear();
         self.order.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use caracal_revocation_event::StreamId;
+
+    use super::*;
+
+    #[test]
+    fn digest_depends_on_the_stream_and_on_the_limits_of_each_field() {
+        let digest = |applied: &Applied, stream, fields: &[(&str, &str)]| {
+            let fields = fields.iter().copied().collect();
+            applied.digest(&Entry { stream, id: StreamId::new(1, 0), fields })
+        };
+        let (applied, other) = (Applied::default(), Applied::default());
+        let (keys, policies) = (Stream::KeysInvalidate, Stream::PolicyInvalidate);
+        let known = digest(&applied, keys, &[("ab", "c"), ("d", "")]);
+        assert_eq!(digest(&applied, keys, &[("ab", "c"), ("d", "")]), known);
+        assert_ne!(digest(&applied, policies, &[("ab", "c"), ("d", "")]), known);
+        assert_ne!(digest(&applied, keys, &[("a", "bc"), ("d", "")]), known);
+        assert_ne!(digest(&applied, keys, &[("ab", "c"), ("", "d")]), known);
+        assert_ne!(digest(&applied, keys, &[("ab", "c")]), known);
+        assert_ne!(digest(&other, keys, &[("ab", "c"), ("d", "")]), known, "keys of its own");
     }
 }
