@@ -24,12 +24,13 @@ impl<'a> Authorization<'a> {
     /// Denies two headers: the layer that verified the token may have read another one than the
     /// service reads. Denies a token beyond the limit without reading it.
     pub(crate) fn of(headers: &'a HeaderMap) -> Result<Option<Self>, RequestDenialKind> {
-        let mut all = headers.get_all(AUTHORIZATION).iter();
+        // The loop runs less code than a look-up, and so costs less where other code ran in between.
+        let mut all = headers.iter().filter(|(name, _)| *name == AUTHORIZATION);
         match (all.next(), all.next()) {
             // rule: two-tokens-are-denied
             (_, Some(_)) => Err(RequestDenialKind::AmbiguousToken),
             (None, None) => Ok(None),
-            (Some(value), None) => Self::split(value).map(Some),
+            (Some((_, value)), None) => Self::split(value).map(Some),
         }
     }
 

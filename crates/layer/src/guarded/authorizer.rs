@@ -147,18 +147,20 @@ impl Authorizer {
 
     /// Removes the identity that a layer which verified the token left in the extensions.
     fn take(&self, extensions: &mut Extensions) -> Result<Option<Identity>, RequestDenialKind> {
-        let Some(authority) = extensions.get::<Authority>() else {
+        let Some(authority) = extensions.remove::<Authority>() else {
             return Ok(extensions.remove::<Claims>().map(Identity::from));
         };
-        // Its digests belong to another state.
-        if !authority.is_by(&self.revocations) {
-            return Err(RequestDenialKind::OtherState);
-        }
-        // It is unclear which of the two belongs to the token that the service will see.
-        if extensions.get::<Claims>().is_some_and(|claims| !authority.is_of(claims)) {
-            return Err(RequestDenialKind::MalformedClaims);
-        }
-        Ok(extensions.remove::<Authority>().map(Identity::from))
+        let kind = if !authority.is_by(&self.revocations) {
+            // Its digests belong to another state.
+            RequestDenialKind::OtherState
+        } else if extensions.get::<Claims>().is_some_and(|claims| !authority.is_of(claims)) {
+            // It is unclear which of the two belongs to the token that the service will see.
+            RequestDenialKind::MalformedClaims
+        } else {
+            return Ok(Some(authority.into()));
+        };
+        extensions.insert(authority);
+        Err(kind)
     }
 
     /// Decides without an identity from a layer that verified the token.
