@@ -24,6 +24,7 @@ pub use errors::{BoxError, CutError};
 pub use future::GuardedFuture;
 pub(crate) use guard::Guard;
 pub use service::Guarded;
+pub use turn::end_turn;
 pub use upload::GuardedRequestBody;
 
 #[cfg(test)]
