@@ -1,8 +1,8 @@
 //! Observing only: the layer decides on every request, and denies none.
 
 use RequestDenialKind::{
-    AmbiguousToken, MalformedClaims, MalformedHeader, MissingToken, OversizedToken, Revoked,
-    Unknown, UnverifiedToken,
+    AmbiguousToken, MalformedClaims, MalformedHeader, MissingToken, OtherState, OversizedToken,
+    Revoked, Unknown, UnverifiedToken,
 };
 
 use super::*;
@@ -62,4 +62,13 @@ fn observed_denial_leaves_the_identity_to_inner_layers() {
     let outcome = send(&layer, with_authority(authority));
     let left: Option<&Authority> = outcome.passed().extensions.get();
     assert!(left.is_some_and(|left| left.is_of(&claims("ar-1"))));
+    // Those that the layer cannot decide on: of another token than the claims, or of another state.
+    let mut differing = with_claims(claims("ar-2"));
+    differing.extensions_mut().insert(revocations.authority(&claims("ar-1")));
+    let foreign = with_authority(fresh().0.authority(&claims("ar-1")));
+    for (request, kind) in [(differing, MalformedClaims), (foreign, OtherState)] {
+        let outcome = send(&layer, request);
+        assert_eq!(outcome.observed().rejection().unwrap().kind(), kind);
+        assert!(outcome.passed().extensions.get::<Authority>().is_some());
+    }
 }
