@@ -2,9 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::net::{Ipv4Addr, TcpListener};
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixListener};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::sync::{Mutex, PoisonError};
 
 /// The ports to choose from. They are below the range from which Linux takes the port of an outgoing
@@ -12,9 +10,11 @@ use std::sync::{Mutex, PoisonError};
 const FIRST: u16 = 10_000;
 const COUNT: u16 = 20_000;
 
-/// A Unix socket for each port that this process was given. Its name belongs to one process, until
-/// that ends.
-static LOCKS: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
+/// The distance from a port to the UDP port that locks it. No server here listens on those.
+const TO_LOCK: u16 = 30_000;
+
+/// The locks of the ports that this process was given. The system frees them when it ends.
+static LOCKS: Mutex<Vec<UdpSocket>> = Mutex::new(Vec::new());
 
 /// Returns a port of this machine on which no server listens. It is returned to no other caller, in
 /// this process or another, until this process has ended.
@@ -23,19 +23,17 @@ pub fn free_port() -> io::Result<u16> {
         // The keys of each `RandomState` are new.
         let random = RandomState::new().hash_one(()) % u64::from(COUNT);
         let port = FIRST + u16::try_from(random).unwrap_or_default();
-        if lock(port)? && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+        if lock(port) && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
             return Ok(port);
         }
     }
     Err(io::ErrorKind::AddrInUse.into())
 }
 
-/// Takes the name that belongs to a port. Returns `false` if another caller has it.
-fn lock(port: u16) -> io::Result<bool> {
-    let name = SocketAddr::from_abstract_name(format!("caracal-test-port-{port}"))?;
-    let Ok(lock) = UnixListener::bind_addr(&name) else { return Ok(false) };
-    LOCKS.lock().unwrap_or_else(PoisonError::into_inner).push(lock);
-    Ok(true)
+/// Locks a port. Returns `false` if another caller has locked it.
+fn lock(port: u16) -> bool {
+    let lock = UdpSocket::bind((Ipv4Addr::LOCALHOST, port + TO_LOCK));
+    lock.map(|lock| LOCKS.lock().unwrap_or_else(PoisonError::into_inner).push(lock)).is_ok()
 }
 
 #[cfg(test)]
