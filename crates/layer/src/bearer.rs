@@ -25,12 +25,13 @@ impl<'a> Authorization<'a> {
     /// service reads. Denies a token beyond the limit without reading it.
     pub(crate) fn of(headers: &'a HeaderMap) -> Result<Option<Self>, RequestDenialKind> {
         // The loop runs less code than a look-up, and so costs less where other code ran in between.
-        let mut all = headers.iter().filter(|(name, _)| *name == AUTHORIZATION);
+        let mut all =
+            headers.iter().filter(|(name, _)| *name == AUTHORIZATION).map(|(_, value)| value);
         match (all.next(), all.next()) {
             // rule: two-tokens-are-denied
             (_, Some(_)) => Err(RequestDenialKind::AmbiguousToken),
             (None, None) => Ok(None),
-            (Some((_, value)), None) => Self::split(value).map(Some),
+            (Some(value), None) => Self::split(value).map(Some),
         }
     }
 
