@@ -296,8 +296,6 @@ mod challenge;
 pub mod fuzzing;
 mod gateway;
 mod guarded;
-#[doc(hidden)]
-pub mod internal;
 mod limits;
 mod log;
 mod metrics;

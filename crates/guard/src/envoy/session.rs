@@ -1,11 +1,8 @@
 //! The stream of one request: answers its messages, and ends it when it must be cut.
 
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Once;
-use std::task::Poll;
 
-use caracal_revocation::internal::end_turn;
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request as Message;
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_response::Response as Answer;
 use envoy_types::pb::envoy::service::ext_proc::v3::{
@@ -74,12 +71,6 @@ impl Session {
             match event {
                 Event::Cut(answer) => {
                     self.stage = Stage::Denied;
-                    // Envoy's streams share a connection: their denials leave in few writes.
-                    poll_fn(|cx| {
-                        end_turn(cx);
-                        Poll::Ready(())
-                    })
-                    .await;
                     return self.deny(answer).await;
                 }
                 Event::Drained => return Err(Status::unavailable("the guard stops")),

@@ -24,7 +24,6 @@ pub use errors::{BoxError, CutError};
 pub use future::GuardedFuture;
 pub(crate) use guard::Guard;
 pub use service::Guarded;
-pub use turn::end_turn;
 pub use upload::GuardedRequestBody;
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ const MORE_THAN_A_BUDGET: usize = 256;
 /// A thread of tokio runs a task that was woken by another one right after it, before the tasks that
 /// wait. Each stream that ends wakes its connection, so each end would be a write of its own. tokio
 /// does not do so for a task that used up its budget ([`tokio::task::coop`]).
-pub fn end_turn(cx: &mut Context<'_>) {
+pub(super) fn end_turn(cx: &mut Context<'_>) {
     for _ in 0..MORE_THAN_A_BUDGET {
         match tokio::task::coop::poll_proceed(cx) {
             // Dropping it would give the unit back.
