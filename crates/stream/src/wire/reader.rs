@@ -6,16 +6,13 @@
 //! other connections.
 
 use std::fmt;
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use redis::{ConnectionInfo, Pipeline, Value, parse_redis_value};
 use smallvec::SmallVec;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::timeout_at;
 
 use crate::limits::{ANSWER_DEADLINE, CONNECT_DEADLINE, within};
 use crate::log_error::LogError;
@@ -63,8 +60,6 @@ pub(crate) struct Wire {
     owed: usize,
     /// The position at which receiving stopped, if it failed.
     stopped: Option<Stopped>,
-    /// The timer of the deadlines, one after the other.
-    timer: Pin<Box<Sleep>>,
 }
 
 /// The answers to all commands of one write.
@@ -131,7 +126,6 @@ impl Wire {
             last: 0,
             owed: 0,
             stopped: None,
-            timer: Box::pin(sleep(CONNECT_DEADLINE)),
         };
         let login = server.redis_settings();
         let mut commands = Pipeline::new();
@@ -258,15 +252,11 @@ impl Wire {
         if self.buffer.capacity() - self.buffer.len() < ROOM / 4 {
             self.buffer.reserve(ROOM.max(self.last.saturating_sub(self.buffer.len())));
         }
-        let (until, timer) = (deadline.until(), &mut self.timer);
-        let mut receiving = pin!(transport.read_buf(&mut self.buffer));
+        let until = deadline.until();
         // rule: answer-has-deadline
-        let received = poll_fn(|cx| match receiving.as_mut().poll(cx) {
-            Poll::Ready(received) => Poll::Ready(received.map_err(transport::unreachable)),
-            Poll::Pending => poll_until(timer.as_mut(), until, cx)
-                .map(|()| Err(LogError::Deadline(deadline.silence_limit))),
-        });
-        match received.await? {
+        let receiving = timeout_at(until, transport.read_buf(&mut self.buffer)).await;
+        let received = receiving.map_err(|_| LogError::Deadline(deadline.silence_limit))?;
+        match received.map_err(transport::unreachable)? {
             0 => {
                 let ended = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
                 Err(transport::unreachable(ended))
@@ -279,40 +269,8 @@ impl Wire {
     }
 }
 
-/// Waits until this moment. If the timer is set to an earlier one, it is set again only once that has
-/// passed: nearly every answer arrives before, so most need no timer of their own.
-fn poll_until(mut timer: Pin<&mut Sleep>, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
-    if timer.deadline() > until {
-        timer.as_mut().reset(until);
-    }
-    loop {
-        ready!(timer.as_mut().poll(cx));
-        if timer.deadline() >= until {
-            return Poll::Ready(());
-        }
-        timer.as_mut().reset(until);
-    }
-}
-
 impl fmt::Debug for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wire").field("is_open", &self.transport.is_some()).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn timer_serves_one_deadline_after_the_other() {
-        let start = Instant::now();
-        let second = |seconds| start + Duration::from_secs(seconds);
-        let mut timer = Box::pin(sleep(Duration::from_secs(1)));
-        for (set_to, until) in [(1, 5), (5, 6), (60, 7), (7, 8), (7, 9)] {
-            timer.as_mut().reset(second(set_to));
-            poll_fn(|cx| poll_until(timer.as_mut(), second(until), cx)).await;
-            assert_eq!(Instant::now(), second(until));
-        }
     }
 }
