@@ -2,6 +2,7 @@
 //! and each one that is applied triggers loading keys or policies.
 
 use std::collections::{HashSet, VecDeque};
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 
 use caracal_revocation_event::{Event, KeySlot, Stream};
@@ -14,7 +15,6 @@ use crate::entry::Entry;
 const MAX: usize = 4_096;
 
 /// Digests of the applied messages about keys and policies, hashed with keys of this process.
-#[derive(Debug)]
 pub(super) struct Applied {
     hasher: SipHasher13,
     known: HashSet<u128>,
@@ -76,11 +76,23 @@ impl Applied {
     }
 }
 
+/// Omits the hasher, which would print its keys.
+impl fmt::Debug for Applied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Applied").field("messages", &self.known.len()).finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use caracal_revocation_event::StreamId;
 
     use super::*;
+
+    #[test]
+    fn debug_output_has_no_key() {
+        assert_eq!(format!("{:?}", Applied::default()), "Applied { messages: 0, .. }");
+    }
 
     #[test]
     fn digest_depends_on_the_stream_and_on_the_limits_of_each_field() {
