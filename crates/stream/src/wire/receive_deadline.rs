@@ -73,6 +73,8 @@ mod tests {
             "silence is not waited for any longer"
         );
         assert_eq!(deadline.silence(), SECOND);
+        advance(SECOND).await;
+        assert_eq!(deadline.took(), 60 * SECOND, "up to the last byte");
     }
 
     #[tokio::test(start_paused = true)]
