@@ -94,7 +94,7 @@ enum Rebuild {
     /// The filter lacks words. Creating millions of them at once would take 20 ms.
     Growing(Filter),
     /// The filter is being filled, some shards at a time.
-    Filling { filter: Arc<Filter>, next_shard: usize, filtered: usize },
+    Filling { filter: Filter, next_shard: usize, filtered: usize },
 }
 
 impl Index {
@@ -161,17 +161,20 @@ impl Index {
     /// Revokes the anchor until the minute `expires`; never shortens an earlier revocation. Returns
     /// `true` if the anchor is new.
     pub(crate) fn revoke(&self, anchor: Digest, expires: Minute) -> bool {
+        let mut writer = lock(&self.writer);
         // rule: index-never-evicts
-        self.insert(&mut lock(&self.writer), anchor, expires)
+        let is_new = self.insert(&mut writer, anchor, expires);
+        self.step_rebuild(&mut writer);
+        is_new
     }
 
-    /// Makes room for this many anchors in an empty index, so that adding them moves none.
-    fn reserve(&self, anchors: usize) {
+    /// Makes room for this many anchors in an empty index, so that adding them moves none. The
+    /// caller finishes the rebuild after it has added them.
+    fn reserve(&self, writer: &mut Writer, anchors: usize) {
         for shard in &self.shards {
             write(shard).reserve(anchors / SHARDS);
         }
-        lock(&self.writer).rebuild = Some(Rebuild::for_keys(anchors));
-        self.finish_rebuild();
+        writer.rebuild = Some(Rebuild::for_keys(anchors));
     }
 
     fn insert(&self, writer: &mut Writer, digest: Digest, expires: Minute) -> bool {
@@ -184,7 +187,6 @@ impl Index {
             self.entries.fetch_add(1, Ordering::Release);
             self.note(writer, digest);
         }
-        self.step_rebuild(writer);
         is_new
     }
 
@@ -271,7 +273,7 @@ impl Index {
             // Before the filter is filled, no shard was added yet: the entry will be found there.
             Some(Rebuild::Growing(_)) => {}
             Some(Rebuild::Filling { filter, filtered, .. }) => {
-                filter.add(digest.fast());
+                filter.add_alone(digest.fast());
                 *filtered += 1;
             }
             None if writer.filtered > writer.filter.capacity() => {
@@ -292,14 +294,14 @@ impl Index {
     /// Advances the filter that is being rebuilt by some words or shards, and installs it after the
     /// last shard.
     fn step_rebuild(&self, writer: &mut Writer) {
-        let (filter, mut next_shard, mut filtered) = match writer.rebuild.take() {
+        let (mut filter, mut next_shard, mut filtered) = match writer.rebuild.take() {
             None => return,
             Some(Rebuild::Growing(mut filter)) => {
                 if !filter.grow(WORDS) {
                     writer.rebuild = Some(Rebuild::Growing(filter));
                     return;
                 }
-                (Arc::new(filter), 0, 0)
+                (filter, 0, 0)
             }
             Some(Rebuild::Filling { filter, next_shard, filtered }) => {
                 (filter, next_shard, filtered)
@@ -307,7 +309,7 @@ impl Index {
         };
         let enough = filtered + STEP;
         let mut add = |digest: Digest| {
-            filter.add(digest.fast());
+            filter.add_alone(digest.fast());
             filtered += 1;
             filtered < enough
         };
@@ -321,6 +323,7 @@ impl Index {
             return;
         }
         read(&self.sessions).keys().for_each(|digest| goes_on = add(*digest));
+        let filter = Arc::new(filter);
         self.filter.store(Arc::clone(&filter));
         (writer.filter, writer.filtered) = (filter, filtered);
     }

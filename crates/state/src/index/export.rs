@@ -49,10 +49,14 @@ impl Index {
             let left = u32::try_from(word & MINUTES).unwrap_or(u32::MAX);
             now.later_by(left.min(longest))
         };
-        self.reserve(revoked.len().min(self.max_entries));
+        let mut writer = lock(&self.writer);
+        self.reserve(&mut writer, revoked.len().min(self.max_entries));
         for word in revoked {
-            self.insert(&mut lock(&self.writer), Digest::of_slot(*word), expires(*word));
+            self.insert(&mut writer, Digest::of_slot(*word), expires(*word));
         }
+        drop(writer);
+        // The filter takes all of them from the tables.
+        self.finish_rebuild();
         for (word, suspensions) in sessions {
             self.suspend(Digest::of_slot(*word), expires(*word), |session| {
                 session.join(suspensions);

@@ -38,6 +38,8 @@ impl Keeper {
     ) -> Result<Option<RestoredSnapshot>, SnapshotError> {
         let Some(bytes) = read(&self.path, MAX_BYTES)? else { return Ok(None) };
         let snapshot = format::open(&bytes, &self.keys)?;
+        // The state takes as much memory again.
+        drop(bytes);
         let now = writer.now();
         let age = now.wall.saturating_sub(Duration::from_millis(snapshot.as_of_ms));
         if age > writer.options().memory {
