@@ -5,6 +5,7 @@
 //! `caracal-revocation-stream` has the connections and settings that the runner uses.
 
 mod answers;
+mod cursors;
 mod delivery;
 mod error;
 mod in_process;

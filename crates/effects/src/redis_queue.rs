@@ -8,15 +8,12 @@ use caracal_revocation_stream::internal::{Entry, EntryReader, Links, LogError, r
 use redis::{Pipeline, Value};
 
 use crate::answers::{self, Consumer};
+use crate::cursors::Cursors;
 use crate::error::EffectError;
 use crate::queue::{Claimed, Done, Missed, Queue};
 
 /// The prefix of generated consumer names.
 pub(crate) const OWN_CONSUMERS: &str = "effects-";
-/// The number of failed attempts to read an entry by itself after which it is skipped.
-const READ_ATTEMPTS: u32 = 3;
-/// The largest possible id.
-const END: StreamId = StreamId::new(u64::MAX, u64::MAX);
 /// The time for which attempt counts and records of effects are kept.
 const REMEMBERED_SECONDS: u64 = 24 * 60 * 60;
 
@@ -33,39 +30,6 @@ pub(crate) struct RedisQueue {
     pub(crate) links: Links,
     pub(crate) claim_from: StreamId,
     pub(crate) cursors: Cursors,
-}
-
-/// The position up to which this consumer has received its entries.
-#[derive(Debug, Default)]
-pub(crate) struct Cursors {
-    /// The last entry that was received or skipped.
-    arrived: StreamId,
-    /// A range of ids, first excluded: entries in it may be pending here without having arrived.
-    missed: Option<(StreamId, StreamId)>,
-    /// The number of failed attempts in a row to read the next missed entry by itself.
-    attempts: u32,
-}
-
-impl Cursors {
-    fn add_missed(&mut self, after: StreamId, last: StreamId) {
-        let (first, until) = self.missed.unwrap_or((after, last));
-        self.missed = Some((first.min(after), until.max(last)));
-    }
-
-    fn record_arrival(&mut self, id: StreamId) {
-        self.arrived = self.arrived.max(id);
-        self.attempts = 0;
-    }
-
-    /// Records that the missed entries up to this id were received or skipped; all of them if
-    /// `None`. Returns `true` if more may be missed.
-    fn advance(&mut self, id: Option<StreamId>) -> bool {
-        self.arrived = self.arrived.max(id.unwrap_or_default());
-        self.attempts = 0;
-        let missed = self.missed.take().zip(id);
-        self.missed = missed.map(|((_, last), id)| (id, last)).filter(|(id, last)| id < last);
-        self.missed.is_some()
-    }
 }
 
 impl RedisQueue {
@@ -251,7 +215,7 @@ impl Queue for RedisQueue {
             }
             Err(error) => {
                 // The server may have delivered entries whose reply was lost.
-                self.cursors.add_missed(self.cursors.arrived, END);
+                self.cursors.add_all_later();
                 // A server or a proxy may also close an idle connection: that is no error.
                 if error.is_closed() { Ok(Vec::new()) } else { Err(error) }
             }
@@ -259,7 +223,7 @@ impl Queue for RedisQueue {
     }
 
     async fn missed(&mut self) -> Result<Missed, LogError> {
-        let Some((after, _)) = self.cursors.missed else { return Ok(Missed::default()) };
+        let Some(after) = self.cursors.missed_after() else { return Ok(Missed::default()) };
         loop {
             // Without a connection, a smaller read does not help.
             self.reader.open(self.stream.name()).await?;
@@ -270,8 +234,7 @@ impl Queue for RedisQueue {
                     return self.recreate_group_if_missing(error, Missed::default()).await;
                 }
                 Err(error) => {
-                    self.cursors.attempts += u32::from(count == 1);
-                    if self.cursors.attempts >= READ_ATTEMPTS {
+                    if self.cursors.record_failure(count) {
                         return self.skip_entry(after, error).await;
                     }
                     // A timeout does not depend on the size of the read.
@@ -410,27 +373,5 @@ fn failure_key(stream: Stream, group: &str, id: StreamId) -> String {
     match group {
         "sts-revocation" | "sts-keys" | "opa-engine" => format!("stream-failure:{stream}:{id}"),
         _ => format!("stream-failure:{stream}:{group}:{id}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn id(ms: u64) -> StreamId {
-        StreamId::new(ms, 0)
-    }
-
-    #[test]
-    fn missed_entries_end_at_last_claimed() {
-        let mut cursors = Cursors::default();
-        cursors.add_missed(id(3), id(9));
-        cursors.add_missed(id(5), id(7));
-        assert_eq!(cursors.missed, Some((id(3), id(9))));
-        assert!(cursors.advance(Some(id(8))));
-        assert!(!cursors.advance(Some(id(9))), "nothing after it was claimed");
-        cursors.add_missed(id(3), END);
-        assert!(!cursors.advance(None), "fewer entries arrived than requested");
-        assert_eq!(cursors.arrived, id(9));
     }
 }

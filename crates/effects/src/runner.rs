@@ -10,10 +10,11 @@ use caracal_revocation_stream::internal::{entry_reader, links, requires_streams}
 use caracal_revocation_stream::{InProcess, Settings};
 use uuid::Uuid;
 
+use crate::cursors::Cursors;
 use crate::delivery::{Delivery, EffectFailure};
 use crate::error::EffectError;
 use crate::in_process::InProcessQueue;
-use crate::redis_queue::{Cursors, OWN_CONSUMERS, RedisQueue};
+use crate::redis_queue::{OWN_CONSUMERS, RedisQueue};
 use crate::work::{BATCH, Worker};
 
 /// Runs a handler for each message of a stream, once in a fleet, and at least once in any failure.

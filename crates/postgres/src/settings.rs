@@ -1,155 +1,22 @@
 //! Settings that name Caracal's Postgres: `DATABASE_URL` and `DATABASE_TLS_CA_FILE`.
 
-use std::collections::HashSet;
 use std::path::Path;
 
-use percent_encoding::percent_decode_str;
 use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
 use zeroize::Zeroizing;
 
+use address::Address;
+pub use error::PostgresError;
+pub(crate) use error::Problem;
+
+mod address;
+mod error;
+mod parameters;
+
 pub(crate) const URL: &str = "DATABASE_URL";
 const URL_FILE: &str = "DATABASE_URL_FILE";
 pub(crate) const CA_FILE: &str = "DATABASE_TLS_CA_FILE";
-
-/// The parameters that the driver reads.
-const DRIVER_PARAMETERS: &[&str] = &[
-    "user",
-    "password",
-    "host",
-    "hostaddr",
-    "port",
-    "dbname",
-    "options",
-    "application_name",
-    "connect_timeout",
-    "tcp_user_timeout",
-    "keepalives",
-    "keepalives_idle",
-    "keepalives_interval",
-    "keepalives_retries",
-    "target_session_attrs",
-    "channel_binding",
-    "sslnegotiation",
-    "load_balance_hosts",
-];
-
-/// Parameters for pools and prepared statements (Prisma, pgx). A read uses neither, so they are
-/// ignored.
-const IGNORED_PARAMETERS: &[&str] = &[
-    "pgbouncer",
-    "connection_limit",
-    "pool_timeout",
-    "socket_timeout",
-    "statement_cache_size",
-    "pool_max_conns",
-    "pool_min_conns",
-    "pool_max_conn_lifetime",
-    "pool_max_conn_lifetime_jitter",
-    "pool_max_conn_idle_time",
-    "pool_health_check_period",
-    "default_query_exec_mode",
-    "statement_cache_capacity",
-    "description_cache_capacity",
-];
-
-const MODES: &str = "disable, allow, prefer, require, verify-ca or verify-full";
-
-/// A setting that is missing or unusable.
-///
-/// It never holds the value, which may contain a password.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PostgresError {
-    setting: &'static str,
-    problem: Problem,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Problem {
-    Unset,
-    NotText,
-    Unreadable(std::io::ErrorKind),
-    NotAnAddress,
-    /// A parameter of this name is not accepted.
-    Unknown(Box<str>),
-    Repeated(Box<str>),
-    /// The value of this parameter is not the accepted one.
-    Value(Box<str>, &'static str),
-    /// The file that `sslrootcert` names cannot be read.
-    UnreadableRoot(std::io::ErrorKind),
-    /// An authority is named, but `sslmode` allows a connection without TLS.
-    NeedsTls,
-    #[cfg_attr(feature = "tls", allow(dead_code, reason = "constructed only without TLS"))]
-    NoTls,
-    #[cfg(feature = "tls")]
-    NotPem,
-    #[cfg(feature = "tls")]
-    Tls,
-}
-
-impl PostgresError {
-    #[cfg(feature = "tls")]
-    pub(crate) const fn new(setting: &'static str, problem: Problem) -> Self {
-        Self { setting, problem }
-    }
-
-    /// Returns the name of the setting at fault.
-    #[must_use]
-    pub const fn setting(&self) -> &'static str {
-        self.setting
-    }
-}
-
-impl std::fmt::Display for PostgresError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: ", self.setting)?;
-        match &self.problem {
-            Problem::Unset => f.write_str(
-                "not set: the address of Caracal's Postgres, such as \
-                 postgres://caracal_revocation@host/caracal",
-            ),
-            Problem::NotText => f.write_str("not text: UTF-8 is expected"),
-            Problem::Unreadable(kind) => write!(f, "the file that it names cannot be read: {kind}"),
-            Problem::NotAnAddress => f.write_str(
-                "not an address: postgres://user:password@host/database is expected, with \
-                 special characters of user and password percent-encoded",
-            ),
-            Problem::Unknown(name) => {
-                write!(f, "the parameter {name} is not supported; accepted are ")?;
-                let ours = ["sslmode", "sslrootcert", "sslaccept", "schema"];
-                let all: Vec<_> = ours
-                    .iter()
-                    .chain(DRIVER_PARAMETERS)
-                    .chain(IGNORED_PARAMETERS)
-                    .copied()
-                    .collect();
-                f.write_str(&all.join(", "))
-            }
-            Problem::Repeated(name) => write!(f, "the parameter {name} is given twice"),
-            Problem::Value(name, accepted) => {
-                write!(f, "the value of the parameter {name} is not {accepted}")
-            }
-            Problem::UnreadableRoot(kind) => {
-                write!(f, "the file that sslrootcert names cannot be read: {kind}")
-            }
-            Problem::NeedsTls => f.write_str(
-                "an authority is named, but the sslmode of the address allows a connection \
-                 without TLS: use verify-full",
-            ),
-            #[cfg(feature = "tls")]
-            Problem::NotPem => {
-                f.write_str("the file of authorities holds no certificate in PEM, or a broken one")
-            }
-            #[cfg(feature = "tls")]
-            Problem::Tls => f.write_str("TLS cannot be set up on this machine"),
-            Problem::NoTls => {
-                f.write_str("TLS is required, but needs the feature `tls` of this crate")
-            }
-        }
-    }
-}
-
-impl std::error::Error for PostgresError {}
 
 /// The address of Postgres and the way to connect.
 pub(crate) struct Settings {
@@ -174,7 +41,7 @@ pub(crate) fn check_environment() -> Result<(), PostgresError> {
     let is_text =
         |name: &&str| !matches!(std::env::var(name), Err(std::env::VarError::NotUnicode(_)));
     let wrong = [URL, URL_FILE, CA_FILE].into_iter().find(|name| !is_text(name));
-    wrong.map_or(Ok(()), |setting| Err(PostgresError { setting, problem: Problem::NotText }))
+    wrong.map_or(Ok(()), |setting| Err(PostgresError::new(setting, Problem::NotText)))
 }
 
 /// Reads the settings by name. `DATABASE_URL_FILE` overrides `DATABASE_URL`, as in Caracal's
@@ -187,14 +54,14 @@ pub(crate) fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Settings, 
         Some(path) => match std::fs::read_to_string(Path::new(&path)) {
             Ok(text) => (URL_FILE, Some(Zeroizing::new(text))),
             Err(error) => {
-                let problem = Problem::Unreadable(error.kind());
-                return Err(PostgresError { setting: URL_FILE, problem });
+                return Err(PostgresError::new(URL_FILE, Problem::Unreadable(error.kind())));
             }
         },
     };
-    let wrong = |problem| PostgresError { setting, problem };
+    let wrong = |problem| PostgresError::new(setting, problem);
     let text = text.ok_or_else(|| wrong(Problem::Unset))?;
-    let Address { mut config, sslmode, root, schema } = address(text.trim()).map_err(wrong)?;
+    let Address { mut config, sslmode, root, schema } =
+        Address::parse(text.trim()).map_err(wrong)?;
     let named = match (lookup(CA_FILE), root) {
         (Some(path), _) => Some((CA_FILE, path, Problem::Unreadable as fn(_) -> _)),
         (None, Some(path)) => Some((setting, path, Problem::UnreadableRoot as fn(_) -> _)),
@@ -203,14 +70,14 @@ pub(crate) fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Settings, 
     let authorities = named
         .map(|(setting, path, problem)| match std::fs::read(path.trim()) {
             Ok(pem) => Ok(Authorities { setting, pem }),
-            Err(error) => Err(PostgresError { setting, problem: problem(error.kind()) }),
+            Err(error) => Err(PostgresError::new(setting, problem(error.kind()))),
         })
         .transpose()?;
     let sslmode = match (sslmode, &authorities) {
         (None, Some(_)) => SslMode::Require,
         (None, None) => SslMode::Prefer,
         (Some(SslMode::Disable | SslMode::Prefer), Some(named)) => {
-            return Err(PostgresError { setting: named.setting, problem: Problem::NeedsTls });
+            return Err(PostgresError::new(named.setting, Problem::NeedsTls));
         }
         (Some(mode), _) => mode,
     };
@@ -218,7 +85,7 @@ pub(crate) fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Settings, 
         SslMode::Prefer if !cfg!(feature = "tls") => SslMode::Disable,
         SslMode::Require if !cfg!(feature = "tls") => {
             let setting = authorities.map_or(setting, |named| named.setting);
-            return Err(PostgresError { setting, problem: Problem::NoTls });
+            return Err(PostgresError::new(setting, Problem::NoTls));
         }
         mode => mode,
     });
@@ -226,82 +93,6 @@ pub(crate) fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Settings, 
         config.application_name("caracal-revocation");
     }
     Ok(Settings { config, schema, authorities })
-}
-
-/// A parsed address.
-struct Address {
-    config: Config,
-    sslmode: Option<SslMode>,
-    /// The path in `sslrootcert`.
-    root: Option<String>,
-    schema: Option<String>,
-}
-
-/// Parses a URL with the parameters of libpq, Prisma and pgx. The driver accepts fewer, and its
-/// errors may quote the address, so it never sees the whole of it.
-fn address(url: &str) -> Result<Address, Problem> {
-    let rest = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));
-    let rest = rest.ok_or(Problem::NotAnAddress)?;
-    // Like the driver: everything before the first `@` is user and password.
-    let credentials = rest.find('@').map_or(0, |at| at + 1);
-    let query = rest.get(credentials..).and_then(|rest| rest.split_once('?'));
-    let query = query.map_or("", |(_, query)| query);
-    // An `@` here belongs to a password that is not encoded: name no parameter.
-    if query.contains('@') {
-        return Err(Problem::NotAnAddress);
-    }
-    let base = url.strip_suffix(query).unwrap_or(url).trim_end_matches('?');
-    let mut config = Zeroizing::new(base.to_owned());
-    let (mut sslmode, mut root, mut schema) = (None, None, None);
-    let mut seen = HashSet::new();
-    let mut separator = '?';
-    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
-        let (name, raw) = parameter.split_once('=').ok_or(Problem::NotAnAddress)?;
-        let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        if name.is_empty() || !is_name {
-            return Err(Problem::NotAnAddress);
-        }
-        if !seen.insert(name) {
-            return Err(Problem::Repeated(name.into()));
-        }
-        let wrong = |accepted| Problem::Value(name.into(), accepted);
-        let value =
-            percent_decode_str(raw).decode_utf8().map_err(|_| wrong("percent-encoded UTF-8"))?;
-        match name {
-            "sslmode" => {
-                sslmode = Some(match &*value {
-                    "disable" => SslMode::Disable,
-                    "allow" | "prefer" => SslMode::Prefer,
-                    // The certificate and its name are always checked.
-                    "require" | "verify-ca" | "verify-full" => SslMode::Require,
-                    _ => return Err(wrong(MODES)),
-                });
-            }
-            "sslrootcert" if value.is_empty() => return Err(wrong("a path, or system")),
-            // The default here, with TLS required, as in libpq.
-            "sslrootcert" if value == "system" => sslmode = sslmode.or(Some(SslMode::Require)),
-            "sslrootcert" => root = Some(value.into_owned()),
-            "sslaccept" if value != "strict" => return Err(wrong("strict")),
-            "sslaccept" => {}
-            "schema" if value.is_empty() => return Err(wrong("the name of a schema")),
-            "schema" => schema = Some(value.into_owned()),
-            _ if IGNORED_PARAMETERS.contains(&name) => {}
-            _ if DRIVER_PARAMETERS.contains(&name) => {
-                if format!("postgres://host?{parameter}").parse::<Config>().is_err() {
-                    return Err(wrong("one that the driver accepts"));
-                }
-                config.push(separator);
-                config.push_str(parameter);
-                separator = '&';
-            }
-            _ => return Err(Problem::Unknown(name.into())),
-        }
-    }
-    let config: Config = config.parse().map_err(|_| Problem::NotAnAddress)?;
-    if config.get_hosts().is_empty() {
-        return Err(Problem::NotAnAddress);
-    }
-    Ok(Address { config, sslmode, root, schema })
 }
 
 #[cfg(test)]
