@@ -1,26 +1,23 @@
 //! Cost of a verdict, compared with the structures in which services keep revocations today. `cargo
 //! bench --bench verdict` takes less than a minute and writes `target/figures/verdict.json`.
 
-use std::collections::HashMap;
-use std::convert::Infallible;
+#[path = "verdict/layer.rs"]
+mod layer;
+#[path = "verdict/structures.rs"]
+mod structures;
+
 use std::hint::black_box;
-use std::pin::pin;
-use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use caracal_revocation::state::{Checks, Moment, Options, RevocationsWriter, Verdict};
-use caracal_revocation::wire::{KeyRing, Message, Stream};
-use caracal_revocation::{Authority, Claims, GatewayLayer, Revocations};
+use caracal_revocation::Revocations;
+use caracal_revocation::state::{Options, RevocationsWriter};
 use caracal_test_support::figures::{measuring, median, quantile};
-use caracal_test_support::services::Empty;
 use caracal_test_support::tokens::{self, id};
-use http::{Request, Response};
 use moka::sync::Cache;
 use serde_json::{Value, json};
-use tower::{Layer, Service};
+use structures::{Locked, Moka, Ours, OursKept, Structure, Token};
 
 const ENTRIES: [u64; 3] = [0, 1_000, 1_000_000];
 /// The number of tokens, each checked once per pass. It is so large that no look-up finds data of
@@ -32,8 +29,6 @@ const BUSY: usize = 1_024;
 const PASSES: usize = 8;
 /// Checks in one sample. Their tokens are read just before, as a service does.
 const SAMPLE: usize = 64;
-/// Rounds of the layer.
-const ROUNDS: usize = 5;
 const WRITES_A_SECOND: f64 = 10_000.0;
 const MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -91,168 +86,11 @@ fn main() {
     println!("{:<30}{:>9}{:>12}{:>9}{:>12}", "service", "entries", "admitted", "denied", "added");
     for entries in ENTRIES {
         eprintln!("measuring the layer at {entries} entries");
-        layer(entries, &mut figures);
+        layer::measure(entries, &mut figures);
     }
     std::fs::create_dir_all("target/figures").unwrap();
     let text = serde_json::to_string_pretty(&figures).unwrap();
     std::fs::write("target/figures/verdict.json", text + "\n").unwrap();
-}
-
-/// A structure that holds revoked ids.
-trait Structure: Sync {
-    fn name(&self) -> &'static str;
-    fn insert(&self, ids: &[String]);
-    /// Prepares a round, outside the measured time.
-    fn prepare(&self) {}
-    /// Returns the number of denied tokens, checked in this order.
-    fn denied(&self, tokens: &[Token]) -> usize;
-    /// Returns the memory in bytes, if the structure reports it.
-    fn bytes(&self) -> usize {
-        0
-    }
-}
-
-/// A token, and the authority that the state computed from it.
-struct Token {
-    claims: Claims,
-    authority: Authority,
-}
-
-/// This project's state with claims; `now` is read for each check, or once for many.
-struct Ours {
-    revocations: RevocationsWriter,
-    reads_clock: bool,
-}
-
-impl Ours {
-    fn new(reads_clock: bool) -> Self {
-        Self { revocations: RevocationsWriter::new(Options::default()), reads_clock }
-    }
-
-    fn denies(&self, claims: &Claims, now: Moment) -> bool {
-        let verdict = self.revocations.decide(black_box(claims), &Checks::default(), now);
-        !matches!(black_box(verdict), Verdict::Admitted(_))
-    }
-}
-
-impl Structure for Ours {
-    fn name(&self) -> &'static str {
-        if self.reads_clock { "ours, with the clock" } else { "ours" }
-    }
-
-    fn insert(&self, ids: &[String]) {
-        revoke(&self.revocations, ids);
-    }
-
-    fn prepare(&self) {
-        self.revocations.confirm(self.revocations.now());
-    }
-
-    fn denied(&self, tokens: &[Token]) -> usize {
-        let once = self.revocations.now();
-        let now = || if self.reads_clock { self.revocations.now_coarse() } else { once };
-        tokens.iter().filter(|token| self.denies(&token.claims, now())).count()
-    }
-
-    fn bytes(&self) -> usize {
-        self.revocations.bytes()
-    }
-}
-
-/// This project's state with an authority computed when the token was verified.
-struct OursKept(RevocationsWriter);
-
-impl Structure for OursKept {
-    fn name(&self) -> &'static str {
-        "ours, an authority kept"
-    }
-
-    fn insert(&self, ids: &[String]) {
-        revoke(&self.0, ids);
-    }
-
-    fn prepare(&self) {
-        self.0.confirm(self.0.now());
-    }
-
-    fn denied(&self, tokens: &[Token]) -> usize {
-        let now = self.0.now();
-        let denies = |token: &&Token| {
-            let verdict = black_box(&token.authority).decide(&Checks::default(), now);
-            !matches!(black_box(verdict), Verdict::Admitted(_))
-        };
-        tokens.iter().filter(denies).count()
-    }
-
-    fn bytes(&self) -> usize {
-        self.0.bytes()
-    }
-}
-
-/// Revokes the ids with real events: as delegations, since one message can name many.
-fn revoke(revocations: &RevocationsWriter, ids: &[String]) {
-    let ring = KeyRing::insecure_accept_unsigned();
-    for ids in ids.chunks(500) {
-        let edges = serde_json::to_string(ids).unwrap();
-        let fields: [(&[u8], &[u8]); 4] = [
-            (b"zone_id", b"z-1"),
-            (b"epoch", b"1"),
-            (b"event", b"edge_revoke"),
-            (b"edge_ids", edges.as_bytes()),
-        ];
-        let event = ring.verify(&Message::new(Stream::DelegationsInvalidate, &fields)).unwrap();
-        revocations.apply(&event, revocations.now());
-    }
-}
-
-/// One lock for the four look-ups; the time is read once for many checks.
-#[derive(Default)]
-struct Locked(RwLock<HashMap<String, Instant>>);
-
-impl Structure for Locked {
-    fn name(&self) -> &'static str {
-        "RwLock<HashMap>, one lock"
-    }
-
-    fn insert(&self, ids: &[String]) {
-        for id in ids {
-            self.0.write().unwrap().insert(id.clone(), Instant::now() + MEMORY);
-        }
-    }
-
-    fn denied(&self, tokens: &[Token]) -> usize {
-        let now = Instant::now();
-        let denies = |token: &&Token| {
-            let known = self.0.read().unwrap();
-            let is_known = |id| known.get(id).is_some_and(|until| *until > now);
-            black_box(black_box(&token.claims).anchors(true).any(|(_, id)| is_known(id)))
-        };
-        tokens.iter().filter(denies).count()
-    }
-}
-
-/// moka reads its own clock on every look-up.
-struct Moka(Cache<String, ()>);
-
-impl Structure for Moka {
-    fn name(&self) -> &'static str {
-        "moka::sync::Cache"
-    }
-
-    fn insert(&self, ids: &[String]) {
-        ids.iter().for_each(|id| self.0.insert(id.clone(), ()));
-    }
-
-    fn prepare(&self) {
-        self.0.run_pending_tasks();
-    }
-
-    fn denied(&self, tokens: &[Token]) -> usize {
-        let denies = |token: &&Token| {
-            black_box(black_box(&token.claims).anchors(true).any(|(_, id)| self.0.contains_key(id)))
-        };
-        tokens.iter().filter(denies).count()
-    }
 }
 
 const STRUCTURES: usize = 5;
@@ -422,67 +260,6 @@ fn report(
             }
         }
     }
-}
-
-/// Measures the layer around an empty service, and that service alone.
-fn layer(entries: u64, figures: &mut Vec<Value>) {
-    let revocations = RevocationsWriter::new(Options::default());
-    revoke(&revocations, &(0..entries).map(id).collect::<Vec<_>>());
-    revocations.confirm(revocations.now());
-    let mut empty = Empty;
-    let mut layered = GatewayLayer::new(revocations.reader()).layer(empty);
-    let mut unknown = tokens::tokens(TOKENS, 0);
-    let mut revoked = tokens::tokens(TOKENS, entries);
-    // Few enough to build all requests beforehand.
-    unknown.truncate(4_096);
-    revoked.truncate(4_096);
-    let (mut alone, mut admitted, mut denied) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        alone.push(serve(&mut empty, &unknown, true));
-        admitted.push(serve(&mut layered, &unknown, true));
-        if entries > 0 {
-            denied.push(serve(&mut layered, &revoked, false));
-        }
-    }
-    let (alone, admitted, denied) = (median(&alone), median(&admitted), median(&denied));
-    println!("{:<30}{entries:>9}{alone:>12.1}{:>9}{:>12}", "empty service", "", "");
-    let added = admitted - alone;
-    println!(
-        "{:<30}{entries:>9}{admitted:>12.1}{:>9}{added:>12.1}",
-        "with the layer",
-        shown(denied)
-    );
-    figures.push(json!({
-        "name": format!("a request through the layer, {entries} entries"),
-        "value": admitted,
-        "unit": "ns",
-        "peer": null,
-        "floor": alone,
-        "ratio": admitted / alone,
-    }));
-}
-
-fn serve<S, B>(service: &mut S, tokens: &[Claims], succeeds: bool) -> f64
-where
-    S: Service<Request<()>, Response = Response<B>, Error = Infallible>,
-{
-    let mut context = Context::from_waker(Waker::noop());
-    let requests: Vec<_> = tokens.iter().map(request).collect();
-    let start = Instant::now();
-    for request in requests {
-        assert!(service.poll_ready(&mut context).is_ready());
-        let response = pin!(service.call(request)).poll(&mut context);
-        let Poll::Ready(Ok(response)) = response else { panic!("nothing here waits") };
-        assert_eq!(response.status().is_success(), succeeds);
-        black_box(response);
-    }
-    nanos(start) / tokens.len() as f64
-}
-
-fn request(claims: &Claims) -> Request<()> {
-    let mut request = Request::new(());
-    request.extensions_mut().insert(claims.clone());
-    request
 }
 
 fn kept_tokens(kept: &Revocations, entries: u64) -> Vec<Token> {

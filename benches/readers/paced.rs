@@ -9,7 +9,9 @@ use caracal_test_support::figures::{Figures, head, row};
 use caracal_test_support::redis_server::RedisServer;
 use caracal_test_support::resp::RespSocket;
 
-use super::{Board, COUNTED, Readers, provision, record_script, settings, spaced_settings};
+use super::{COUNTED, provision, record_script, settings, spaced_settings};
+use crate::board::Board;
+use crate::running::Readers;
 
 const RATES: [u64; 2] = [100, 1_000];
 const READERS: usize = 10;

@@ -1,5 +1,8 @@
 use super::*;
 
+mod resumed;
+mod takeover;
+
 const SERVER_TIME: Duration = Duration::from_secs(1_795_400_000);
 
 fn at(second: u64) -> Moment {
@@ -300,69 +303,6 @@ fn reread_stream_that_ends_earlier_is_a_gap() {
     assert_eq!(proof.head(head(11, 12, 2), at(7), SERVER_TIME), Err(GapCause::IdsWentBack));
 }
 
-/// Returns a proof that resumed after entries 11, 12 and 13, and has read these again.
-fn resumed() -> Proof {
-    let proof = Proof::resumed(id(10), &tailing().checkpoint().unwrap());
-    assert_eq!(proof.cursor(), StreamId::ZERO, "everything is read again");
-    assert!(!proof.is_tailing());
-    proof
-}
-
-#[test]
-fn resumed_proof_passes_once_everything_was_reread() {
-    let mut proof = resumed();
-    assert_eq!(proof.head(head(11, 14, 4), at(7), SERVER_TIME), Ok(None));
-    for again in [11, 12] {
-        assert_eq!(proof.entry(id(again)), Ok(None));
-        assert_eq!(proof.checkpoint(), None);
-    }
-    assert_eq!(proof.entry(id(13)), Ok(None));
-    assert_eq!(proof.entry(id(14)), proven(7));
-    assert!(proof.checkpoint().is_some());
-
-    // Every entry that was read before was trimmed, which is no gap.
-    let mut proof = resumed();
-    assert_eq!(proof.head(head(14, 14, 4), at(7), SERVER_TIME), Ok(None));
-    assert_eq!(proof.entry(id(14)), proven(7));
-    let mut proof = resumed();
-    assert_eq!(proof.head(head(0, 13, 3), at(7), SERVER_TIME), Ok(None));
-    assert_eq!(proof.drained(), proven(7));
-    assert_eq!(proof.cursor(), id(13));
-}
-
-#[test]
-fn resumed_proof_counts_what_was_read_since_last_check() {
-    let mut proof = tailing();
-    assert_eq!(proof.entry(id(14)), Ok(None), "no counters were read since");
-    let mut proof = Proof::resumed(id(10), &proof.checkpoint().unwrap());
-    assert_eq!(proof.head(head(14, 15, 5), at(7), SERVER_TIME), Ok(None));
-    assert_eq!(proof.entry(id(14)), Ok(None));
-    assert_eq!(proof.entry(id(15)), proven(7));
-}
-
-#[test]
-fn resumed_proof_reads_reused_ids_without_counting_them() {
-    let mut proof = resumed();
-    assert_eq!(proof.head(head(11, 15, 4), at(7), SERVER_TIME), Ok(None));
-    // Entry 13 was lost, and another entry has an id below the cursor.
-    for entry in [StreamId::new(11, 0), StreamId::new(12, 0), StreamId::new(12, 1)] {
-        assert_eq!(proof.entry(entry), Ok(None));
-    }
-    assert_eq!(proof.entry(id(15)), proven(7));
-}
-
-#[test]
-fn resumed_proof_detects_gap_after_its_end() {
-    assert_eq!(resumed().head(head(11, 12, 3), at(7), SERVER_TIME), Err(GapCause::IdsWentBack));
-    assert_eq!(resumed().head(Head::Missing, at(7), SERVER_TIME), Err(GapCause::Missing));
-    let mut proof = resumed();
-    assert_eq!(proof.head(head(11, 13, 4), at(7), SERVER_TIME), Ok(None));
-    assert_eq!(proof.drained(), Err(GapCause::Count));
-    let mut proof = resumed();
-    assert_eq!(proof.head(head(15, 15, 5), at(7), SERVER_TIME), Ok(None));
-    assert_eq!(proof.entry(id(15)), Err(GapCause::Count));
-}
-
 #[test]
 fn has_no_checkpoint_while_replaying_or_rereading() {
     let mut proof = Proof::since(id(10));
@@ -377,98 +317,6 @@ fn has_no_checkpoint_while_replaying_or_rereading() {
     assert_eq!(proof.checkpoint(), None, "the next entries may have replaced counted ones");
     assert_eq!(proof.drained(), Ok(None));
     assert!(proof.checkpoint().is_some());
-}
-
-/// Returns the head of a stream whose newest deleted entry has the id `max_deleted`.
-fn head_with_deleted(first: u64, last: u64, added: u64, max_deleted: u64) -> Head {
-    let Head::Present(counters) = head(first, last, added) else { panic!("it is present") };
-    Head::Present(Counters { max_deleted: id(max_deleted), ..counters })
-}
-
-#[test]
-fn equal_counts_after_takeover_hide_no_removal() {
-    // The next server lacks entry 13. It got entries 14 and 15, and one of them was removed before
-    // it was read. One entry was lost and one removed, so the counts agree.
-    for removed in [head_with_deleted(11, 15, 4, 14), head_with_deleted(15, 15, 4, 0)] {
-        let mut proof = tailing();
-        proof.reread();
-        assert_eq!(proof.head(removed, at(7), SERVER_TIME), Ok(None));
-        let Head::Present(counters) = removed else { panic!("it is present") };
-        if counters.first == id(11) {
-            assert_eq!(proof.entry(id(11)), Ok(None));
-            assert_eq!(proof.entry(id(12)), Ok(None));
-        }
-        assert_eq!(proof.entry(id(15)), Err(GapCause::Count), "{removed:?}");
-    }
-    // Nothing newer was removed, and the takeover ends with the first check that passes.
-    let mut proof = tailing();
-    proof.reread();
-    assert_eq!(proof.head(head_with_deleted(13, 14, 4, 12), at(7), SERVER_TIME), Ok(None));
-    assert_eq!(proof.entry(id(13)), Ok(None));
-    assert_eq!(proof.entry(id(14)), proven(7));
-    assert_eq!(proof.head(head_with_deleted(13, 14, 4, 14), at(8), SERVER_TIME), proven(8));
-}
-
-#[test]
-fn takeover_of_a_stream_without_entries_is_no_gap() {
-    let mut proof = Proof::since(id(10));
-    assert_eq!(proof.head(head(0, 0, 0), at(1), SERVER_TIME), proven_young(1));
-    proof.reread();
-    assert_eq!(proof.head(head(11, 11, 1), at(7), SERVER_TIME), Ok(None));
-    assert_eq!(proof.entry(id(11)), proven(7));
-}
-
-#[test]
-fn counters_of_previous_server_prove_nothing_after_takeover() {
-    let mut proof = tailing();
-    assert_eq!(proof.head(head(11, 15, 5), at(5), SERVER_TIME), Ok(None));
-    assert_eq!(proof.entry(id(14)), Ok(None));
-    proof.reread();
-    assert_eq!(proof.head(head(11, 16, 5), at(7), SERVER_TIME), Ok(None));
-    for again in [11, 12, 13, 14] {
-        assert_eq!(proof.entry(id(again)), Ok(None));
-    }
-    assert_eq!(proof.entry(id(16)), proven(7));
-}
-
-#[test]
-fn unfinished_replay_must_find_its_entries_on_the_next_server() {
-    // The first server had entries 11 to 15, and 11 to 13 were read.
-    let unfinished = || {
-        let mut proof = Proof::since(id(10));
-        assert_eq!(proof.head(head(11, 15, 5), at(1), SERVER_TIME), Ok(None));
-        for first in [11, 12, 13] {
-            assert_eq!(proof.entry(id(first)), Ok(None));
-        }
-        proof.reread();
-        proof
-    };
-    let mut complete = unfinished();
-    assert_eq!(complete.head(head(11, 16, 4), at(2), SERVER_TIME), Ok(None));
-    for again in [11, 12, 13] {
-        assert_eq!(complete.entry(id(again)), Ok(None));
-    }
-    assert_eq!(complete.entry(id(16)), proven_young(2), "14 and 15 were never read");
-
-    // The next server lacks entry 13 too.
-    let mut lossy = unfinished();
-    assert_eq!(lossy.head(head(11, 16, 3), at(2), SERVER_TIME), Ok(None));
-    assert_eq!(lossy.entry(id(11)), Ok(None));
-    assert_eq!(lossy.entry(id(12)), Ok(None));
-    assert_eq!(lossy.entry(id(16)), Err(GapCause::Count));
-
-    // A second takeover compares with everything that was read.
-    let mut twice = unfinished();
-    assert_eq!(twice.head(head(11, 17, 5), at(2), SERVER_TIME), Ok(None));
-    for again in [11, 12, 13, 16] {
-        assert_eq!(twice.entry(id(again)), Ok(None));
-    }
-    twice.reread();
-    assert_eq!(twice.head(head(11, 17, 4), at(3), SERVER_TIME), Ok(None));
-    for again in [11, 12, 13] {
-        assert_eq!(twice.entry(id(again)), Ok(None));
-    }
-    assert_eq!(twice.entry(id(17)), Err(GapCause::Count));
 }
 
 #[test]
