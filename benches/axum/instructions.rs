@@ -24,7 +24,8 @@ use http::Request;
 use tempfile::NamedTempFile;
 use tower::Service;
 
-use super::{App, LAYERS, REVOKED, apps, single};
+use super::{LAYERS, REVOKED, single};
+use crate::apps::{App, apps};
 
 /// The argument with which the benchmark starts itself: the name of a lane follows.
 pub(crate) const LANE: &str = "--lane";

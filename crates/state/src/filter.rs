@@ -28,7 +28,7 @@ impl Filter {
         Self { words: Vec::with_capacity(keys.div_ceil(KEYS_A_WORD).max(8)) }
     }
 
-    /// Adds at most so many words. Returns `true` once the filter is complete.
+    /// Adds at most this number of words. Returns `true` once the filter is complete.
     pub(crate) fn grow(&mut self, most: usize) -> bool {
         let missing = self.words.capacity() - self.words.len();
         self.words.extend((0..missing.min(most)).map(|_| AtomicU64::new(0)));
