@@ -8,7 +8,7 @@ cd "$(dirname "$0")"
 . .ci/more-steps.sh
 
 # What ./test.sh runs, in this order. The hosted CI runs the other steps too, as jobs of their own.
-default=(lint deny docs unit servers opa doc-tests loom chaos backends package minimal)
+default=(lint deny docs unit servers opa doc-tests loom chaos backends package)
 
 # Prints each step, and what it checks.
 steps() { sed -n 's/^# \([a-z-]*\): \(.*\)/\1\t\2/p' .ci/steps.sh .ci/more-steps.sh; }
@@ -16,7 +16,7 @@ steps() { sed -n 's/^# \([a-z-]*\): \(.*\)/\1\t\2/p' .ci/steps.sh .ci/more-steps
 help() {
     printf 'usage: ./test.sh [STEP…]\n\nWithout a step, it runs: %s.\n\n' "${default[*]}"
     steps | expand -t 15 | sed 's/^/  /'
-    printf '\non each change, in .github/workflows/ci.yml: api features mutants minimum-rust portable
+    printf '\non each change, in .github/workflows/ci.yml: api features minimal mutants minimum-rust portable
 weekly, there: advisories fuzz chaos-long\n'
 }
 

@@ -142,17 +142,3 @@ step_package() {
     cp Cargo.lock "$folder/"
     CARGO_TARGET_DIR=$PWD/target cargo check --quiet --workspace --all-features --manifest-path "$folder/Cargo.toml"
 }
-
-# minimal: the oldest versions that Cargo.toml accepts
-step_minimal() {
-    # A copy, with another Cargo.lock. Only cargo gets the variable: build scripts would see it.
-    rm -rf target/minimal
-    mkdir -p target/minimal
-    git ls-files -z --cached --others --exclude-standard |
-        tar -c --null --ignore-failed-read --files-from=- | tar -x -C target/minimal
-    # Without examples and benches: their dependencies are no requirement of a crate.
-    sed -n '/^\[workspace\]/,$p' Cargo.toml | sed 's|^members = .*|members = ["crates/*"]|' >target/minimal/Cargo.toml
-    (cd target/minimal && RUSTC_BOOTSTRAP=1 cargo update --quiet -Z direct-minimal-versions)
-    CARGO_TARGET_DIR=$PWD/target cargo check --quiet --locked --all-features \
-        --manifest-path target/minimal/Cargo.toml $(published crates)
-}
