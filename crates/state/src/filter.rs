@@ -55,7 +55,7 @@ impl Filter {
 
     /// Adds a key before any reader has the filter. Without a locked instruction, the processor
     /// reads the words of several keys at a time.
-    pub(crate) fn add_alone(&mut self, fast: u64) {
+    pub(crate) fn add_unshared(&mut self, fast: u64) {
         let place = self.place(fast);
         if let Some(word) = self.words.get_mut(place) {
             word.store(word.load(Ordering::Relaxed) | mask(fast), Ordering::Relaxed);

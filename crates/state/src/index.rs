@@ -273,7 +273,7 @@ impl Index {
             // Before the filter is filled, no shard was added yet: the entry will be found there.
             Some(Rebuild::Growing(_)) => {}
             Some(Rebuild::Filling { filter, filtered, .. }) => {
-                filter.add_alone(digest.fast());
+                filter.add_unshared(digest.fast());
                 *filtered += 1;
             }
             None if writer.filtered > writer.filter.capacity() => {
@@ -309,7 +309,7 @@ impl Index {
         };
         let enough = filtered + STEP;
         let mut add = |digest: Digest| {
-            filter.add_alone(digest.fast());
+            filter.add_unshared(digest.fast());
             filtered += 1;
             filtered < enough
         };
