@@ -8,7 +8,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use caracal_revocation::GatewayLayer;
-use caracal_revocation::gateway::GuardedRequestBody;
+use caracal_revocation::gateway::{ConnectionId, GuardedRequestBody};
 use caracal_test_support::figures::quantile;
 use caracal_test_support::services::Streams;
 use http::{Request, Response, header};
@@ -35,8 +35,9 @@ const CONNECTIONS: usize = AT_ONCE / A_CONNECTION;
 const ROUNDS: usize = 10;
 const QUIET: Duration = Duration::from_millis(500);
 
-/// Serves this behind the layer, over HTTP/1.1 and HTTP/2.
-async fn serve<S, B>(layer: GatewayLayer, service: S) -> SocketAddr
+/// Serves this behind the layer, over HTTP/1.1 and HTTP/2. With `has_ids`, each request has the id
+/// of its connection.
+async fn serve<S, B>(layer: GatewayLayer, service: S, has_ids: bool) -> SocketAddr
 where
     S: Service<Request<GuardedRequestBody<Incoming>>, Response = Response<B>, Error = Infallible>
         + Clone
@@ -49,9 +50,17 @@ where
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
+        while let Ok((stream, client)) = listener.accept().await {
             let _ = stream.set_nodelay(true);
-            let service = TowerToHyperService::new(service.clone());
+            let name_connection = move |mut request: Request<Incoming>| {
+                if has_ids {
+                    request.extensions_mut().insert(ConnectionId::from(client));
+                }
+                request
+            };
+            let service =
+                ServiceBuilder::new().map_request(name_connection).service(service.clone());
+            let service = TowerToHyperService::new(service);
             tokio::spawn(async move {
                 let builder = auto::Builder::new(TokioExecutor::new());
                 let _ = builder.serve_connection(TokioIo::new(stream), service).await;
@@ -95,7 +104,7 @@ pub(crate) fn one_among_many(runtime: &Runtime, figures: &mut Vec<Value>) {
         })
         .collect();
     let times = runtime.block_on(async {
-        let address = serve(layer, Streams).await;
+        let address = serve(layer, Streams, false).await;
         let mut times = Vec::new();
         for n in (IDLE..).take(CUTS_OF_ONE) {
             let stream = TcpStream::connect(address).await.unwrap();
@@ -182,61 +191,85 @@ async fn send_requests(address: SocketAddr, over: Arc<AtomicBool>) -> Vec<(Insta
     times
 }
 
+/// The results of all rounds of one lane.
+#[derive(Default)]
+struct Lane {
+    /// From the call that applies the revocation to the last end, in milliseconds.
+    spans: Vec<f64>,
+    /// The microseconds of other requests before the cut, and during it.
+    quiet: Vec<f64>,
+    busy: Vec<f64>,
+}
+
+impl Lane {
+    fn report(&self, name: &str, figures: &mut Vec<Value>) {
+        let (span, worst) = (quantile(&self.spans, 0.5), quantile(&self.spans, 1.0));
+        let [quiet50, quiet99] = [0.5, 0.99].map(|share| quantile(&self.quiet, share));
+        let [busy50, busy99] = [0.5, 0.99].map(|share| quantile(&self.busy, share));
+        println!(
+            "{AT_ONCE} at once, {name}: the last ends after {span:.1} ms, at worst {worst:.1} (aim: 100)"
+        );
+        println!(
+            "  other requests during a cut: p50 {busy50:.0}, p99 {busy99:.0} µs; before: {quiet50:.0}, {quiet99:.0} (aim: p99 1000)"
+        );
+        figures.push(figure(&format!("10,000 streams cut at once, {name}"), span, "ms", None));
+        let name = format!("other requests while 10,000 are cut, {name}, p99");
+        figures.push(figure(&name, busy99, "us", Some(quiet99)));
+    }
+}
+
 pub(crate) fn many_at_once(server: &Runtime, figures: &mut Vec<Value>) {
     // The clients have a runtime of their own, so that their work does not delay the server's tasks.
     let clients = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let (mut spans, mut quiet, mut busy) = (Vec::new(), Vec::new(), Vec::new());
+    let [mut without, mut with] = [Lane::default(), Lane::default()];
     for _ in 0..ROUNDS {
-        let revocations = fresh();
-        let layer = GatewayLayer::new(revocations.reader());
-        let address = server.block_on(serve(layer.clone(), Streams));
-        let other = server.block_on(serve(layer, Hello));
-        let mut ended = clients.block_on(open(address));
-        let over = Arc::<AtomicBool>::default();
-        // A separate thread: ten thousand tasks of the same runtime would delay these requests.
-        let client = {
-            let over = Arc::clone(&over);
-            std::thread::spawn(move || {
-                let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-                runtime.block_on(send_requests(other, over))
-            })
-        };
-        std::thread::sleep(QUIET);
-        let start = Instant::now();
-        // Every stream has this root.
-        revoke(&revocations, "root_sid", "00000000-0000-4000-8000-000000000000");
-        let applied = start.elapsed();
-        let last = clients.block_on(async {
-            let mut last = start;
-            for _ in 0..CONNECTIONS {
-                last = last.max(ended.recv().await.unwrap());
-            }
-            last
-        });
-        over.store(true, Ordering::Relaxed);
-        let times = client.join().unwrap();
-        spans.push((last - start).as_secs_f64() * 1e3);
-        println!(
-            "  a round: applied in {:.1} ms, the last end after {:.1} ms",
-            applied.as_secs_f64() * 1e3,
-            (last - start).as_secs_f64() * 1e3
-        );
-        for (at, time) in times {
-            if at < start {
-                quiet.push(time)
-            } else if at < last {
-                busy.push(time)
-            }
+        round(server, &clients, false, &mut without);
+        round(server, &clients, true, &mut with);
+    }
+    without.report("without ids of connections", figures);
+    with.report("with ids of connections", figures);
+}
+
+fn round(server: &Runtime, clients: &Runtime, has_ids: bool, lane: &mut Lane) {
+    let revocations = fresh();
+    let layer = GatewayLayer::new(revocations.reader());
+    let address = server.block_on(serve(layer.clone(), Streams, has_ids));
+    let other = server.block_on(serve(layer, Hello, has_ids));
+    let mut ended = clients.block_on(open(address));
+    let over = Arc::<AtomicBool>::default();
+    // A separate thread: ten thousand tasks of the same runtime would delay these requests.
+    let client = {
+        let over = Arc::clone(&over);
+        std::thread::spawn(move || {
+            let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(send_requests(other, over))
+        })
+    };
+    std::thread::sleep(QUIET);
+    let start = Instant::now();
+    // Every stream has this root.
+    revoke(&revocations, "root_sid", "00000000-0000-4000-8000-000000000000");
+    let applied = start.elapsed();
+    let last = clients.block_on(async {
+        let mut last = start;
+        for _ in 0..CONNECTIONS {
+            last = last.max(ended.recv().await.unwrap());
+        }
+        last
+    });
+    over.store(true, Ordering::Relaxed);
+    let times = client.join().unwrap();
+    let span = (last - start).as_secs_f64() * 1e3;
+    lane.spans.push(span);
+    println!(
+        "  a round: applied in {:.1} ms, the last end after {span:.1} ms",
+        applied.as_secs_f64() * 1e3
+    );
+    for (at, time) in times {
+        if at < start {
+            lane.quiet.push(time)
+        } else if at < last {
+            lane.busy.push(time)
         }
     }
-    let (span, worst) = (quantile(&spans, 0.5), quantile(&spans, 1.0));
-    let [quiet50, quiet99] = [0.5, 0.99].map(|share| quantile(&quiet, share));
-    let [busy50, busy99] = [0.5, 0.99].map(|share| quantile(&busy, share));
-    println!("{AT_ONCE} at once: the last ends after {span:.1} ms, at worst {worst:.1} (aim: 100)");
-    println!(
-        "  other requests during a cut: p50 {busy50:.0}, p99 {busy99:.0} µs; before: {quiet50:.0}, {quiet99:.0} (aim: p99 1000)"
-    );
-    figures.push(figure("10,000 streams cut at once, the last", span, "ms", None));
-    let name = "other requests while 10,000 are cut, p99";
-    figures.push(figure(name, busy99, "us", Some(quiet99)));
 }

@@ -186,7 +186,8 @@
 //! after the token's `exp`. The cut happens at once, inside the task that serves the request, even
 //! while that task waits. A revocation wakes only the requests that run on the revoked anchor. If
 //! there are many, they are all marked first, and pass nothing from then on. Their tasks are then
-//! woken in batches, so that other requests need not wait behind them.
+//! woken in batches, so that other requests need not wait behind them. Over HTTP/2, a
+//! [`ConnectionId`] in the extensions lets the ends of one connection share a write.
 //!
 //! A cut ends each part of a request as its protocol allows:
 //!
@@ -316,7 +317,7 @@ pub use answer::request_id;
 pub use challenge::ResourceMetadataError;
 pub use gateway::GatewayLayer;
 pub use guarded::{
-    BoxError, CutError, CutOptions, Guarded, GuardedFuture, GuardedRequestBody,
+    BoxError, ConnectionId, CutError, CutOptions, Guarded, GuardedFuture, GuardedRequestBody,
     GuardedResponseBody, Observed,
 };
 pub use operations::Operations;

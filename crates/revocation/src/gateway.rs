@@ -32,8 +32,8 @@
 #[cfg(feature = "ws")]
 pub use caracal_revocation_layer::GuardedWebSocket;
 pub use caracal_revocation_layer::{
-    BoxError, CutError, CutOptions, GatewayLayer, Guarded, GuardedFuture, GuardedRequestBody,
-    GuardedResponseBody, Observed, RequestDenial, RequestDenialKind, ResourceMetadataError,
-    decoded_path, request_id,
+    BoxError, ConnectionId, CutError, CutOptions, GatewayLayer, Guarded, GuardedFuture,
+    GuardedRequestBody, GuardedResponseBody, Observed, RequestDenial, RequestDenialKind,
+    ResourceMetadataError, decoded_path, request_id,
 };
 pub use caracal_revocation_state::{Admission, Cut, CutPoint, CutReport, RevokedSignal};

@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::clock::{Moment, UnixSeconds};
 use crate::digest::Digest;
 use crate::index::Mark;
-use crate::running::registry::Waiter;
+use crate::running::registry::{Tasks, Waiter};
+use crate::running::waking::Task;
 use crate::state::State;
 
 impl State {
@@ -27,15 +28,15 @@ impl State {
     pub(crate) fn cut_overdue(&self, now: Moment) -> Option<Duration> {
         let running = &self.running;
         let staleness = self.freshness.staleness_at(now).ok();
-        let mut wakers = Vec::new();
+        let mut tasks = Vec::new();
         for request in running.take_overdue(UnixSeconds::of(now), staleness) {
-            wakers.extend(request.recheck(now));
+            tasks.extend(Task::all_of(&*request, request.recheck(now)));
             // A proof may have arrived in between; the request then continues.
             if !request.is_cut() {
                 running.await_again(&request);
             }
         }
-        self.waking.wake(wakers);
+        self.waking.wake(tasks);
         let (deadline, bound) = running.next();
         let until_end = deadline.map(|second| second.time_left(now));
         let until_unknown =
@@ -52,7 +53,7 @@ impl State {
     pub(crate) fn cut_without_room(&self, anchor: Digest, mark: Mark) {
         if self.index.is_full() {
             let requests = self.running.on_anchor(anchor);
-            self.waking.wake(requests.iter().flat_map(|one| one.deny(anchor, mark)).collect());
+            self.wake(&requests, |request| request.deny(anchor, mark));
         }
     }
 
@@ -70,6 +71,12 @@ impl State {
     /// Cuts those of the requests that must end. All of them are marked before the first task is
     /// woken: from then on, they pass nothing.
     fn recheck(&self, requests: &[Arc<dyn Waiter>], now: Moment) {
-        self.waking.wake(requests.iter().flat_map(|request| request.recheck(now)).collect());
+        self.wake(requests, |request| request.recheck(now));
+    }
+
+    /// Cuts those of the requests for which `cut` returns tasks, and wakes these tasks.
+    fn wake(&self, requests: &[Arc<dyn Waiter>], cut: impl Fn(&dyn Waiter) -> Tasks) {
+        let tasks = requests.iter().flat_map(|request| Task::all_of(&**request, cut(&**request)));
+        self.waking.wake(tasks.collect());
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use caracal_revocation::gateway::BoxError;
+use caracal_revocation::gateway::{BoxError, ConnectionId};
 use http::{Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -82,10 +82,11 @@ impl Servers {
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         let activity = Activity::new(limits.header_timeout);
-        let counted = activity.clone();
+        let (counted, id) = (activity.clone(), ConnectionId::from(connection.peer));
         let service = service_fn(move |mut request: Request<Incoming>| {
             let running = counted.start(limits.idle);
             request.extensions_mut().insert(connection.clone());
+            request.extensions_mut().insert(id);
             let response = service.clone().oneshot(request);
             async move {
                 let response = response.await?;
@@ -162,10 +163,58 @@ pub(super) async fn first_version(stream: &TcpStream) -> io::Result<Version> {
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::Full;
+    use hyper_util::rt::TokioIo;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
+    use tokio::sync::Semaphore;
 
     use super::*;
+
+    /// Asks twice on a connection from this address, and returns the ids that the service sees.
+    async fn seen_ids(peer: SocketAddr) -> Vec<ConnectionId> {
+        let (client, server) = tokio::io::duplex(4096);
+        let (seen, mut ids) = tokio::sync::mpsc::unbounded_channel();
+        let service = tower::service_fn(move |request: Request<Incoming>| {
+            let _ = seen.send(*request.extensions().get::<ConnectionId>().unwrap());
+            std::future::ready(Ok(Response::new(Full::<Bytes>::default())))
+        });
+        let limits = Limits::default();
+        let room = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
+        let connection = Connection { peer, is_tls: false, _open: Arc::new(room) };
+        let (_stop, shutdown) = Shutdown::channel();
+        let served = Servers::new(&limits).serve(
+            Version::HTTP_2,
+            TokioIo::new(server),
+            connection,
+            service,
+            limits,
+            shutdown,
+        );
+        let asks = async {
+            let (mut sender, connection) =
+                hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(client))
+                    .await
+                    .unwrap();
+            let connection = tokio::spawn(connection);
+            for _ in 0..2 {
+                let request = Request::get("http://localhost/").body(Full::<Bytes>::default());
+                sender.send_request(request.unwrap()).await.unwrap();
+            }
+            drop(sender);
+            connection.await.unwrap().unwrap();
+        };
+        tokio::join!(served, asks);
+        std::iter::from_fn(|| ids.try_recv().ok()).collect()
+    }
+
+    #[tokio::test]
+    async fn requests_carry_the_id_of_their_connection() {
+        let mut ids = seen_ids(([127, 0, 0, 1], 1000).into()).await;
+        ids.extend(seen_ids(([127, 0, 0, 1], 1001).into()).await);
+        let [a, b, c, d] = ids[..] else { panic!("{ids:?}") };
+        assert!(a == b && c == d && b != c);
+    }
 
     #[tokio::test]
     async fn first_bytes_decide_the_version() {

@@ -9,6 +9,7 @@ use caracal_revocation_state::{
 use http::{Extensions, Request, Version};
 
 use super::authorizer::{AuthorizeOutcome, AuthorizeStep, Authorizer, FinishedStep};
+use super::connection::ConnectionId;
 use super::cutting::{CutOptions, Trailer};
 use super::decision::{GuardDecision, Observed};
 use super::request_context::RequestContext;
@@ -222,6 +223,11 @@ impl Guard {
     ) -> RequestContext {
         if self.cutting.finish_handlers {
             running.let_finish();
+        }
+        if request.version() == Version::HTTP_2
+            && let Some(ConnectionId(id)) = request.extensions().get()
+        {
+            running.set_connection(*id);
         }
         let mut client = ClientCapabilities::of(request, self.grpc_only);
         // A gRPC client reads only the status.

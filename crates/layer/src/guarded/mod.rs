@@ -2,6 +2,7 @@
 
 mod authorizer;
 mod body;
+mod connection;
 mod cutting;
 mod decision;
 mod errors;
@@ -18,6 +19,7 @@ mod upload;
 
 pub(crate) use authorizer::admit_unverified;
 pub use body::GuardedResponseBody;
+pub use connection::ConnectionId;
 pub use cutting::CutOptions;
 pub use decision::Observed;
 pub use errors::{BoxError, CutError};

@@ -72,6 +72,11 @@
 //! | running requests must also end during an outage | [`when_unknown`](crate::gateway::CutOptions::when_unknown) |
 //! | clients renew tokens late | [`exp_grace`](crate::gateway::CutOptions::exp_grace), 60 seconds by default |
 //!
+//! Two things lower the delay of other requests while thousands of streams are cut. Over HTTP/2, a
+//! [`ConnectionId`](crate::gateway::ConnectionId) in the extensions of each request lets the streams
+//! of one connection end together. And an allocator with a heap for each thread, such as mimalloc or
+//! jemalloc, frees their memory without the locks of glibc's `malloc`. `caracal-guard` has both.
+//!
 //! # Many processes
 //!
 //! Each process reads every message. `docs/scaling.md` in the repository lists the number of

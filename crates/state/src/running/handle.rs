@@ -89,6 +89,12 @@ impl RequestCancellation {
         self.request.is_let_finish()
     }
 
+    /// Sets the id of the connection that the request came on. If many requests are cut at once, the
+    /// tasks of one connection are woken one after the other. Without an id it is 0.
+    pub fn set_connection(&self, id: u32) {
+        self.request.set_connection(id);
+    }
+
     /// Reports to the [`CutPolicy`] that this part was cut. Only the first report of a request
     /// counts.
     pub fn report(&self, part: CutPoint) {

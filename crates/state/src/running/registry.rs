@@ -27,6 +27,8 @@ pub(crate) trait Waiter: Send + Sync {
     fn deny(&self, anchor: Digest, mark: Mark) -> Tasks;
     /// Returns `true` if the request was cut.
     fn is_cut(&self) -> bool;
+    /// Returns the id of the request's connection, or 0 if it is unknown.
+    fn connection(&self) -> u32;
     /// Returns the second in which the token was issued.
     fn issued(&self) -> UnixSeconds;
     /// Returns the limits at which time alone cuts the request.

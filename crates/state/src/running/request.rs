@@ -1,7 +1,7 @@
 //! The state that the parts of one running request share. It is registered while a part of the
 //! request exists, and it wakes all parts when the request is cut.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Waker;
 
@@ -27,6 +27,8 @@ pub(super) struct Request {
     registered: AtomicBool,
     reported: AtomicBool,
     finishing: AtomicBool,
+    /// The id of its connection, or 0.
+    connection: AtomicU32,
     /// The reason for the cut, once there is one. Boxed, because few requests are ever cut.
     cut: OnceLock<Box<Cut>>,
     /// Boxed, so that a request that never waits is small.
@@ -62,6 +64,7 @@ impl Request {
             registered: AtomicBool::new(false),
             reported: AtomicBool::new(false),
             finishing: AtomicBool::new(false),
+            connection: AtomicU32::new(0),
             cut: OnceLock::new(),
             waiting: OnceLock::new(),
         }
@@ -133,6 +136,10 @@ impl Request {
 
     pub(super) fn is_let_finish(&self) -> bool {
         self.finishing.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_connection(&self, id: u32) {
+        self.connection.store(id, Ordering::Relaxed);
     }
 
     /// Returns `true` only to the first part that reports the cut.
@@ -219,6 +226,10 @@ impl Waiter for Request {
 
     fn is_cut(&self) -> bool {
         self.cut.get().is_some()
+    }
+
+    fn connection(&self) -> u32 {
+        self.connection.load(Ordering::Relaxed)
     }
 
     fn issued(&self) -> UnixSeconds {

@@ -22,7 +22,8 @@ use http_body::{Body, Frame};
 use tower::{Layer, Service, service_fn};
 
 use crate::{
-    BoxError, CutError, CutOptions, GatewayLayer, GuardedRequestBody, GuardedResponseBody,
+    BoxError, ConnectionId, CutError, CutOptions, GatewayLayer, GuardedRequestBody,
+    GuardedResponseBody,
 };
 
 /// A state on a stopped clock.

@@ -154,6 +154,39 @@ async fn cut_ends_the_turn_of_an_http2_stream() {
 }
 
 #[test]
+fn streams_of_one_http2_connection_are_woken_one_after_the_other() {
+    /// Records the connection of its stream.
+    struct Records(u32, std::sync::mpsc::Sender<u32>);
+    impl Wake for Records {
+        fn wake(self: Arc<Self>) {
+            let _ = self.1.send(self.0);
+        }
+    }
+    let scene = Scene::new();
+    let mut service = scene.layer().layer(service_fn(async |_: Request<_>| {
+        Ok::<_, Infallible>(Response::new(Script::default()))
+    }));
+    let (sender, woken) = std::sync::mpsc::channel();
+    let mut bodies = Vec::new();
+    // As in a service, requests come on each connection in turn.
+    for connection in (1..=2).cycle().take(20) {
+        let mut request = request();
+        *request.version_mut() = Version::HTTP_2;
+        request.extensions_mut().insert(ConnectionId::new(connection));
+        let Poll::Ready(Ok(response)) = Task::new(service.call(request)).poll() else { panic!() };
+        let mut body = Box::pin(response.into_body());
+        let waker = Waker::from(Arc::new(Records(connection, sender.clone())));
+        assert!(body.as_mut().poll_frame(&mut Context::from_waker(&waker)).is_pending());
+        bodies.push(body);
+    }
+    scene.revoke();
+    let mut order: Vec<_> = woken.try_iter().collect();
+    assert_eq!(order.len(), bodies.len());
+    order.dedup();
+    assert_eq!(order, [1, 2]);
+}
+
+#[test]
 fn announces_and_sends_trailer_to_client_that_accepts_it() {
     for version in [Version::HTTP_11, Version::HTTP_2] {
         let scene = Scene::new();

@@ -101,6 +101,44 @@ fn marks_every_request_before_it_wakes_a_task() {
     }
 }
 
+#[test]
+fn tasks_of_one_connection_are_woken_one_after_the_other() {
+    /// Records the connection of its request.
+    struct Records(u32, std::sync::mpsc::Sender<u32>);
+    impl Wake for Records {
+        fn wake(self: Arc<Self>) {
+            let _ = self.1.send(self.0);
+        }
+    }
+    let revoke: fn(&Scene) = |scene| scene.revoke("root_sid", "root");
+    let expire: fn(&Scene) = |scene| {
+        scene.clock.advance(Duration::from_secs(3_600 + 61));
+        let revocations = scene.revocations.reader();
+        revocations.cut_overdue(revocations.now());
+    };
+    for (count, end) in [(20, revoke), (500, revoke), (500, expire)] {
+        let scene = Scene::new();
+        let watch = Arc::new(scene.watch());
+        let (sender, woken) = std::sync::mpsc::channel();
+        let mut all = Vec::new();
+        // As in a service, requests come on each connection in turn.
+        for connection in (1..=4).cycle().take(count) {
+            let mut running = watch.start(&full_claims());
+            running.set_connection(connection);
+            let waker = Waker::from(Arc::new(Records(connection, sender.clone())));
+            let polled = std::pin::pin!(&mut running).poll(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending());
+            all.push(running);
+        }
+        end(&scene);
+        let next = || woken.recv_timeout(Duration::from_secs(20)).unwrap();
+        let mut order: Vec<_> = (0..count).map(|_| next()).collect();
+        order.dedup();
+        order.sort_unstable();
+        assert_eq!(order, [1, 2, 3, 4], "{count} requests");
+    }
+}
+
 /// Fails if `what` does not end: it then waits for a lock that its own thread holds.
 fn ends(what: impl FnOnce() + Send + 'static) {
     let (done, ended) = std::sync::mpsc::channel();
