@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 /// requests. The id has no other effect, so two connections with the same id do no harm. The layer
 /// reads it only over HTTP/2.
 ///
-/// The address of the client serves as an id. tonic leaves it in `TcpConnectInfo`. With axum:
+/// The address of the peer serves as an id. tonic leaves it in `TcpConnectInfo`. With axum:
 ///
 /// ```
 /// use std::net::SocketAddr;
@@ -21,10 +21,10 @@ use std::net::SocketAddr;
 /// use caracal_revocation_layer::ConnectionId;
 ///
 /// async fn name_connection(
-///     ConnectInfo(client): ConnectInfo<SocketAddr>,
+///     ConnectInfo(peer): ConnectInfo<SocketAddr>,
 ///     mut request: Request,
 /// ) -> Request {
-///     request.extensions_mut().insert(ConnectionId::from(client));
+///     request.extensions_mut().insert(ConnectionId::from(peer));
 ///     request
 /// }
 ///
@@ -48,10 +48,10 @@ impl ConnectionId {
 }
 
 impl From<SocketAddr> for ConnectionId {
-    /// Creates an id from the address of the client.
-    fn from(client: SocketAddr) -> Self {
+    /// Creates an id from the address of the peer.
+    fn from(peer: SocketAddr) -> Self {
         let mut hasher = DefaultHasher::new();
-        client.hash(&mut hasher);
+        peer.hash(&mut hasher);
         let [_, _, _, _, id @ ..] = hasher.finish().to_be_bytes();
         Self(u32::from_be_bytes(id))
     }
