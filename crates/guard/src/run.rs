@@ -137,7 +137,7 @@ fn reload_configuration(flags: &Flags, running: &Config, parts: &Parts, reloads:
         }
         parts.routes(&config)
     });
-    reloads::count(result.is_ok());
+    let has_succeeded = result.is_ok();
     match result {
         Ok(routes) => {
             for reload in reloads {
@@ -147,6 +147,8 @@ fn reload_configuration(flags: &Flags, running: &Config, parts: &Parts, reloads:
         }
         Err(error) => tracing::error!(%error, "configuration not reloaded: the old one stays"),
     }
+    // Last: once it is counted, the routes are in force.
+    reloads::count(has_succeeded);
 }
 
 /// Creates the service of the operations listener.
