@@ -53,7 +53,7 @@ impl State {
     pub(crate) fn cut_without_room(&self, anchor: Digest, mark: Mark) {
         if self.index.is_full() {
             let requests = self.running.on_anchor(anchor);
-            self.wake(&requests, |request| request.deny(anchor, mark));
+            self.cut_and_wake(&requests, |request| request.deny(anchor, mark));
         }
     }
 
@@ -68,14 +68,14 @@ impl State {
         self.recheck(&self.running.issued_up_to(second), self.now());
     }
 
-    /// Cuts those of the requests that must end. All of them are marked before the first task is
-    /// woken: from then on, they pass nothing.
+    /// Cuts those of the requests that must end.
     fn recheck(&self, requests: &[Arc<dyn Waiter>], now: Moment) {
-        self.wake(requests, |request| request.recheck(now));
+        self.cut_and_wake(requests, |request| request.recheck(now));
     }
 
-    /// Cuts those of the requests for which `cut` returns tasks, and wakes these tasks.
-    fn wake(&self, requests: &[Arc<dyn Waiter>], cut: impl Fn(&dyn Waiter) -> Tasks) {
+    /// Calls `cut` for each request, and wakes the tasks that it returns. All requests are marked
+    /// before the first task is woken: from then on, they pass nothing.
+    fn cut_and_wake(&self, requests: &[Arc<dyn Waiter>], cut: impl Fn(&dyn Waiter) -> Tasks) {
         let tasks = requests.iter().flat_map(|request| Task::all_of(&**request, cut(&**request)));
         self.waking.wake(tasks.collect());
     }

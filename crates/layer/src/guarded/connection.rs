@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 ///
 /// It is optional. If one revocation cuts many HTTP/2 requests, those of one connection then end one
 /// after the other, and their ends leave in fewer writes. That leaves more processor time to other
-/// requests. The id has no other effect, so two connections with the same id do no harm. The layer
-/// reads it only over HTTP/2.
+/// requests. The id has no other effect, so two connections with the same id do no harm. Over
+/// HTTP/1, where each connection has one request at a time, the layer does not read it.
 ///
 /// The address of the peer serves as an id. tonic leaves it in `TcpConnectInfo`. With axum:
 ///

@@ -224,7 +224,7 @@ impl Guard {
         if self.cutting.finish_handlers {
             running.let_finish();
         }
-        if request.version() == Version::HTTP_2
+        if request.version() >= Version::HTTP_2
             && let Some(ConnectionId(id)) = request.extensions().get()
         {
             running.set_connection(*id);
